@@ -1,0 +1,97 @@
+/*
+ * rewrite — SQL in, SQL out: the statements that name a mapped column are edited so that both columns are written
+ * and the right one is read. The contract is semantics of docs/semantics.md.
+ *
+ * Pure: text and an immutable snapshot in, an immutable plan out. A rewriter (scratch memory and plan cache) belongs to
+ * one thread; snapshots are shared.
+ *
+ *      text -> pre-filter -> plan cache -> lex + parse -> resolve names -> edits -> splice -> plan
+ *              (no mapped     (hit: done)
+ *               name: PASS)
+ */
+#ifndef SEGUE_REWRITE_H
+#define SEGUE_REWRITE_H
+
+#include "segue/catalog.h"
+#include "segue/span.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What `*` means to this client: both names, or one version's shape. */
+enum sg_star { SG_STAR_BOTH, SG_STAR_OLD, SG_STAR_NEW };
+
+const char *sg_star_name(enum sg_star star);
+bool sg_star_from_name(const char *name, enum sg_star *ret_star);
+
+struct sg_request {
+    struct sg_span sql; /* as the client sent it; need not be NUL-terminated */
+    enum sg_star star;
+    const char *search_path; /* comma-separated, as SHOW search_path prints it; NULL: not known */
+    /* The session's settings that change what the text means. */
+    bool backslash_quotes;  /* standard_conforming_strings = off */
+    bool unsafe_encoding;   /* client_encoding in which a byte under 0x80 may be part of a character: SJIS, GB18030 */
+    bool utf8;              /* client_encoding is UTF8: positions count characters, otherwise bytes */
+    bool extended;          /* from Parse: one statement only */
+};
+
+enum sg_action {
+    SG_PASS,    /* forward the client's bytes */
+    SG_REWRITE, /* send plan->sql instead */
+    SG_REFUSE,  /* answer with plan->error; nothing reaches the server */
+};
+
+/* How a text was changed: [at, at + removed) of the client's text became inserted bytes. Sorted by at. */
+struct sg_edit {
+    size_t at, removed, inserted;
+};
+
+/* Immutable once returned. Reference-counted, not atomically: a plan stays in the thread of its rewriter. */
+struct sg_plan {
+    enum sg_action action;
+    struct sg_span sql; /* SG_REWRITE: the new text, NUL-terminated */
+    const struct sg_edit *edits;
+    size_t edits_len;
+    struct sg_error error; /* SG_REFUSE */
+    uint64_t epoch;        /* of the snapshot it was made for */
+    /* Which names of mappings the text used, for SHOW REFERENCES: bit i is mapping i of the snapshot (i < 64). */
+    uint64_t used_old, used_new, used_star;
+};
+
+struct sg_rewriter;
+
+/* cache_bytes bounds the memory of cached plans. */
+struct sg_rewriter *sg_rewriter_new(size_t cache_bytes);
+void sg_rewriter_free(struct sg_rewriter *rewriter);
+
+/*
+ * The one entry point. snapshot may be NULL (no control connection: everything passes).
+ * The result is valid until the next call on this rewriter; sg_plan_ref keeps it longer.
+ * NULL means PASS decided by the pre-filter: the commonest answer costs no plan.
+ */
+const struct sg_plan *sg_rewriter_plan(struct sg_rewriter *rewriter, struct sg_snapshot *snapshot,
+                                       const struct sg_request *request);
+const struct sg_plan *sg_plan_ref(const struct sg_plan *plan);
+void sg_plan_unref(const struct sg_plan *plan);
+
+/* Can the text concern a mapping at all? False is certain; true is a maybe. */
+bool sg_prefilter_may_match(const struct sg_snapshot *snapshot, struct sg_span sql);
+
+/* The server's error position (1-based character in plan->sql) as one in the client's text. Positions inside inserted
+ * text map to the place of the edit. utf8 as in the request. */
+int sg_plan_map_position(const struct sg_plan *plan, struct sg_span client_sql, int position, bool utf8);
+
+struct sg_rewriter_stats {
+    uint64_t prefilter_pass, cache_hit, cold, rewritten, refused, cache_bytes, cache_plans, evicted;
+};
+void sg_rewriter_stats(const struct sg_rewriter *rewriter, struct sg_rewriter_stats *ret_stats);
+
+/* Splits a text into statements on top-level semicolons, as psql would: for `segue rewrite`. *cursor starts at 0. Each
+ * span includes its semicolon and what precedes the statement; the spans together are the text. */
+bool sg_split_next(struct sg_span text, size_t *cursor, struct sg_span *ret_statement);
+
+/* SQL quoting, for whoever builds SQL: an identifier, quoted only where PostgreSQL would need it, and a literal. */
+void sg_quote_ident(struct sg_arena *arena, const char *name, struct sg_span *ret_quoted);
+void sg_quote_literal(struct sg_arena *arena, const char *value, struct sg_span *ret_quoted);
+
+#endif
