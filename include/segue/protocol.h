@@ -24,7 +24,8 @@ struct sg_frame {
     uint32_t body_bytes; /* after type and length */
 };
 
-/* Reads one header. OK once 5 bytes are there; BAD when the length is under 4 or the body over max_body_bytes. */
+/* Reads one header. OK once 5 bytes are there; BAD when the length is under 4, negative, or the body over
+ * max_body_bytes: as soon as the bytes so far can become nothing else. */
 enum sg_read sg_frame_header(const uint8_t *buf, size_t len, uint32_t max_body_bytes, struct sg_frame *ret_frame);
 
 /*
@@ -38,8 +39,9 @@ enum sg_read sg_frame_header(const uint8_t *buf, size_t len, uint32_t max_body_b
  *                 header[] holds all five, wherever they came from.
  *   SG_SCAN_BODY  bytes more body bytes at the front of the chunk; left says how many are still to come.
  *                 A body of 0 bytes has no BODY event; when left == 0 the message is complete.
- *   SG_SCAN_MORE  the whole chunk was consumed into a partial header; feed the next one.
- *   SG_SCAN_BAD   illegal length; nothing more can be read from this stream.
+ *   SG_SCAN_MORE  the whole chunk was consumed into a partial header, or was empty; feed the next one.
+ *   SG_SCAN_BAD   illegal length; nothing more can be read from this stream, and every later call says so again.
+ *                 *ret_bytes is untouched.
  */
 enum sg_scan_event { SG_SCAN_HEAD, SG_SCAN_BODY, SG_SCAN_MORE, SG_SCAN_BAD };
 
@@ -68,8 +70,10 @@ struct sg_startup {
     struct sg_span cancel_key;
 };
 
-/* BAD: length outside 8..10000, unknown request code, parameters that are not pairs of NUL-terminated strings.
- * Majors other than 3 are OK here and refused by the caller, who can say why. */
+/* OK once the packet is whole; len may go on behind it (startup.bytes says where it ends).
+ * BAD: length outside 8..10000 or not that of the request, unknown request code, parameters that are not pairs of
+ * NUL-terminated strings closed by a NUL in the last byte. Majors other than 3 are OK here, with params empty, and
+ * refused by the caller, who can say why. */
 enum sg_read sg_startup_read(const uint8_t *buf, size_t len, struct sg_startup *ret_startup);
 /* Iterates parameters: *cursor starts at 0. Both spans are NUL-terminated in the packet. */
 bool sg_startup_param_next(const struct sg_startup *startup, size_t *cursor, struct sg_span *ret_name,
@@ -77,7 +81,10 @@ bool sg_startup_param_next(const struct sg_startup *startup, size_t *cursor, str
 /* The last value given for name (as the server does); ptr NULL if absent. */
 struct sg_span sg_startup_param(const struct sg_startup *startup, const char *name);
 
-/* ---- Typed views of message bodies. OK or BAD: the body is complete. ---- */
+/* ---- Typed views of message bodies. OK or BAD: the body is complete. ----
+ *
+ * Bytes left over behind the last field are BAD, as they are to the server. The iterators below answer false at the end
+ * and where the body is malformed, and leave the cursor and their outputs as they were. */
 
 struct sg_query {
     struct sg_span sql;
@@ -127,7 +134,7 @@ enum sg_read sg_command_tag_read(const uint8_t *body, size_t len, struct sg_span
 bool sg_error_field_next(const uint8_t *body, size_t len, size_t *cursor, char *ret_code, struct sg_span *ret_value);
 struct sg_span sg_error_field(const uint8_t *body, size_t len, char code);
 
-/* RowDescription. *cursor starts at 0. */
+/* RowDescription. *cursor starts at 0. A count that the body cannot hold is BAD. */
 struct sg_row_field {
     struct sg_span name;
     uint32_t table_oid, type_oid;
@@ -146,7 +153,7 @@ bool sg_data_value_next(const uint8_t *body, size_t len, size_t *cursor, struct 
 struct sg_buf {
     uint8_t *data;
     size_t len, cap;
-    size_t message_at; /* where the message under construction began */
+    size_t message_at; /* where the length of the message under construction stands */
 };
 
 void sg_buf_free(struct sg_buf *buf);
@@ -175,7 +182,8 @@ void sg_msg_parse(struct sg_buf *buf, struct sg_span name, struct sg_span sql, u
                   const uint8_t *param_oids);
 void sg_msg_close(struct sg_buf *buf, uint8_t kind, struct sg_span name);
 void sg_msg_query(struct sg_buf *buf, struct sg_span sql);
-/* "NegotiateProtocolVersion": newest minor supported and the options not recognised (NUL-terminated names). */
+/* "NegotiateProtocolVersion": the newest version supported, as servers send it (3 << 16 | minor), and the names of the
+ * options not recognised. */
 void sg_msg_negotiate_version(struct sg_buf *buf, uint32_t newest, const struct sg_span *options, uint32_t n);
 /* RowDescription with text columns, and one DataRow (NULL pointer: SQL NULL). */
 void sg_msg_text_row_description(struct sg_buf *buf, const char *const *names, uint16_t n);
