@@ -120,10 +120,11 @@ bool sg_startup_param_next(const struct sg_startup *startup, size_t *cursor, str
 }
 
 struct sg_span sg_startup_param(const struct sg_startup *startup, const char *name) {
+    const struct sg_span wanted = {name, strlen(name)};
     struct sg_span found = {NULL, 0}, each_name, each_value;
     size_t cursor = 0;
     while (sg_startup_param_next(startup, &cursor, &each_name, &each_value)) {
-        if (sg_span_eq_cstr(each_name, name)) {
+        if (sg_span_eq(each_name, wanted)) {
             found = each_value;
         }
     }
