@@ -1,0 +1,72 @@
+/*
+ * server — the face of the network side: a listener and N worker loops that relay sessions.
+ *
+ * The listener lives on the caller's loop; each worker is a thread with a loop of its own. Every function here belongs
+ * to the thread of the caller's loop, sg_server_stats excepted.
+ *
+ *      start --> accepting --drain--> draining --(no session left)--> on_drained
+ *                    \______stop_______/____\--> stopped (threads joined) --> loop runs out --> free
+ */
+#ifndef SEGUE_NET_SERVER_H
+#define SEGUE_NET_SERVER_H
+
+#include "segue/error.h"
+#include "segue/rewrite.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+struct sg_hub;
+struct sg_console;
+struct sg_server;
+
+struct sg_server_config {
+    const char *listen_host;       /* address or name; NULL, "" or "*": every interface */
+    int listen_port;               /* 0: a free one, see sg_server_port */
+    const char *unix_socket_dir;   /* NULL: no unix socket; otherwise DIR/.s.PGSQL.PORT as well */
+    const char *upstream_conninfo; /* host, hostaddr and port are used; libpq's environment and defaults fill in */
+    const char *control_database;  /* the database whose sessions get snapshots; NULL: plain proxy */
+    struct sg_hub *hub;            /* required; outlives the server */
+    struct sg_console *console;    /* takes over clients of database `segue`; NULL: those are refused */
+
+    int workers;                    /* 0: one per processor */
+    int max_client_conn;            /* sessions; 0: no limit but the process's descriptors */
+    int client_login_timeout_ms;    /* from accept to the first ReadyForQuery; 0: none */
+    int server_connect_timeout_ms;  /* per upstream connection attempt, names included; 0: none */
+    uint32_t max_packet_bytes;      /* longest message of a client; 0: SG_FRAME_MAX_BYTES */
+    size_t plan_cache_bytes;        /* per worker; 0: 16 MB */
+    size_t session_statement_bytes; /* prepared statement text remembered per session; 0: 64 MB */
+    enum sg_star star;
+    bool log_connections;
+};
+
+/* Binds, starts the workers and accepts. The config's strings are copied. NULL and *reterr when an address cannot be
+ * bound or the upstream conninfo is not one; a server that is merely down is no error here. */
+struct sg_server *sg_server_start(uv_loop_t *loop, const struct sg_server_config *config, struct sg_error *reterr);
+
+/* Numeric "HOST:PORT" ("[::1]:6432") that clients may connect to; valid until free. */
+const char *sg_server_address(const struct sg_server *server);
+int sg_server_port(const struct sg_server *server);
+
+/* Accepts no more; a session ends (57P01) as soon as it is between two transactions. on_drained is called once, on the
+ * caller's loop, when the last one is gone. */
+void sg_server_drain(struct sg_server *server, void (*on_drained)(void *arg), void *arg);
+
+/* Ends everything at once and joins the workers; blocks for that long (milliseconds). The listener's handles close on
+ * the caller's loop: run it until it returns, then free. */
+void sg_server_stop(struct sg_server *server);
+void sg_server_free(struct sg_server *server);
+
+/* Sums over the workers; each number is exact, together they are not of one instant. Any thread. */
+struct sg_server_stats {
+    uint64_t sessions, logins, refused_logins, cancels; /* now; ever; ever; ever */
+    uint64_t client_bytes, server_bytes;                /* read from clients; from servers */
+    uint64_t transactions, statements;                  /* ReadyForQuery with 'I'; Query and Execute messages */
+    uint64_t rewritten, refused, reprepared;            /* statements */
+    uint64_t prepared_statements, prepared_bytes;       /* now: remembered names and text */
+};
+void sg_server_stats(const struct sg_server *server, struct sg_server_stats *ret_stats);
+
+#endif
