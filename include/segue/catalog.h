@@ -42,6 +42,10 @@ size_t sg_catalog_add_relation(struct sg_catalog *catalog, const char *schema, c
 void sg_catalog_add_column(struct sg_catalog *catalog, size_t relation, const struct sg_column *column);
 /* CREATE TABLE / ALTER TABLE ADD COLUMN / CREATE SCHEMA statements; others are ignored. For `segue rewrite`. */
 bool sg_catalog_add_ddl(struct sg_catalog *catalog, struct sg_span ddl, struct sg_error *reterr);
+/* The columns so far, in attnum order: what a mapping made now has as its shape. NULL when there is no such relation.
+ * Valid until the catalog changes. */
+const struct sg_column *sg_catalog_columns(const struct sg_catalog *catalog, const char *schema, const char *name,
+                                           size_t *ret_len);
 
 /* ---- Mappings ---- */
 
