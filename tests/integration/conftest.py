@@ -1,0 +1,66 @@
+"""Fixtures: one throw-away cluster a test file, a fresh database and a segue process a test."""
+
+import pytest
+
+from cluster import Cluster
+from proxy import Segue
+
+
+@pytest.hookimpl(tryfirst=True, hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    setattr(item, "report_" + call.when, outcome.get_result())
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    made = Cluster()
+    yield made
+    made.destroy()
+
+
+@pytest.fixture
+def database(cluster):
+    name = cluster.create_database()
+    yield name
+    cluster.drop_database(name)
+
+
+@pytest.fixture
+def start_segue(request, cluster):
+    """Starts segue processes that end with the test: orderly, so that the sanitizers speak, and with the log shown when
+    the test failed."""
+    started = []
+
+    def start(**arguments):
+        segue = Segue(cluster, **arguments)
+        started.append(segue)
+        return segue.start()
+
+    yield start
+    report = getattr(request.node, "report_call", None)
+    for segue in started:
+        if report is not None and report.failed:
+            print(f"---- log of segue on port {segue.port} ----\n{segue.log_text()[-20000:]}")
+        segue.stop()
+
+
+@pytest.fixture
+def segue(start_segue, database):
+    """A segue that serves the migrations of the test's database."""
+    return start_segue(control=database)
+
+
+@pytest.fixture
+def plain(start_segue):
+    """A segue without a control connection."""
+    return start_segue()
+
+
+@pytest.fixture
+def direct(cluster, database):
+    """A connection to the test's database that goes round the proxy: to look, not to change."""
+    conn = cluster.connect(database)
+    conn.autocommit = True
+    yield conn
+    conn.close()
