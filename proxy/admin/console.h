@@ -10,18 +10,38 @@
 
 #include "segue/span.h"
 
+struct sg_config;
 struct sg_engine;
+struct sg_server;
 struct sg_console; /* all console sessions of this process */
+
+/* What a console asks of the process it lives in. */
+enum sg_console_request { SG_CONSOLE_RELOAD, SG_CONSOLE_DRAIN, SG_CONSOLE_SHUTDOWN };
 
 struct sg_console_config {
     const char *control_conninfo;
-    const char *admin_users; /* comma-separated; NULL: the control role */
-    const char *stats_users; /* comma-separated; NULL: nobody */
+    const char *database;    /* the control connection's */
+    const char *admin_users; /* comma-separated */
+    const char *stats_users; /* comma-separated; NULL or "": nobody */
+    /* Called from session threads; returns at once. */
+    void (*on_request)(void *arg, enum sg_console_request request);
+    void *on_request_arg;
+    const struct sg_config *config; /* for SHOW CONFIG */
 };
 
-struct sg_console *sg_console_new(const struct sg_console_config *config, struct sg_engine *engine);
-/* Ends every session (57P01) and waits for the threads. */
+/* The config's strings are copied, the sg_config is not. */
+struct sg_console *sg_console_new(const struct sg_console_config *config);
+/* Ends every session and waits for the threads. */
 void sg_console_free(struct sg_console *console);
+
+/* Ends every session there is (57P01), for a drain; returns at once. Any thread. */
+void sg_console_end_sessions(struct sg_console *console);
+
+/* What comes later or changes: the engine (none until it has started), the server, the config. What was set before is
+ * no longer used when the call returns. Any thread. */
+void sg_console_set_engine(struct sg_console *console, struct sg_engine *engine);
+void sg_console_set_server(struct sg_console *console, const struct sg_server *server);
+void sg_console_set_config(struct sg_console *console, const struct sg_config *config);
 
 /*
  * Takes the socket (closes it when done). Called from a worker loop when the server has authenticated the client as

@@ -1,0 +1,100 @@
+/*
+ * config — the settings of `segue serve`: an INI file with PgBouncer's key names, and overrides from the command line.
+ *
+ * Loading is all or nothing: every fault is collected, with its line, and a config with a fault is not handed out. A
+ * config never changes after it is loaded; a reload makes a new one. Any thread may read it while its owner keeps it.
+ */
+#ifndef SEGUE_CONFIG_H
+#define SEGUE_CONFIG_H
+
+#include "proxy/config_keys.h"
+#include "segue/arena.h"
+#include "segue/limits.h"
+#include "segue/span.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* [databases]: name = libpq connection string. "*", every name not listed, is the one that is served so far. */
+struct sg_config_database {
+    const char *name, *conninfo;
+    int line; /* 0: from the command line */
+};
+
+#define SG_CONFIG_C_TEXT    const char *
+#define SG_CONFIG_C_CHOICE  const char *
+#define SG_CONFIG_C_INT     int64_t
+#define SG_CONFIG_C_SECONDS int64_t /* ms */
+#define SG_CONFIG_C_MS      int64_t /* ms */
+#define SG_CONFIG_C_BYTES   int64_t
+#define SG_CONFIG_C_RATIO   double
+#define SG_CONFIG_C_BOOL    bool
+
+/* Text is never NULL. Arrays and strings live as long as the config. */
+struct sg_config {
+#define X(kind, name, dflt, low, high, change, doc) SG_CONFIG_C_##kind name;
+    SG_CONFIG_KEYS(X)
+#undef X
+    const struct sg_config_database *databases;
+    size_t databases_len;
+    const char *file; /* NULL: none was given */
+    struct sg_arena arena;
+};
+
+/* One thing that is wrong. line 0: the command line, or the file as a whole. */
+struct sg_config_fault {
+    const char *file; /* NULL: the command line */
+    int line;
+    char message[400];
+};
+struct sg_config_faults {
+    struct sg_config_fault *list;
+    size_t len, cap;
+};
+void sg_config_faults_free(struct sg_config_faults *faults);
+/* FILE:LINE: message, one a line. */
+void sg_config_faults_print(const struct sg_config_faults *faults, FILE *out);
+
+/* An override: `key=value` as it stands in [segue], or SG_CONFIG_UPSTREAM for [databases] `*`. */
+#define SG_CONFIG_UPSTREAM "*"
+struct sg_config_override {
+    const char *key, *value;
+    const char *option; /* for messages: "--listen" */
+};
+
+/* path NULL: defaults and overrides only. NULL when there is a fault. Main thread only (inih has global settings). */
+struct sg_config *sg_config_load(const char *path, const struct sg_config_override *overrides, size_t overrides_len,
+                                 struct sg_config_faults *faults);
+/* The same from memory; name stands for the file in messages. */
+struct sg_config *sg_config_parse(const char *name, struct sg_span text, const struct sg_config_override *overrides,
+                                  size_t overrides_len, struct sg_config_faults *faults);
+void sg_config_free(struct sg_config *config);
+
+/* HOST:PORT, [v6]:PORT, :PORT or HOST. Outputs point into the arena; port "" when it was left out. */
+bool sg_config_split_address(struct sg_arena *arena, const char *address, const char **ret_host, const char **ret_port);
+
+/* ---- The list of keys, for SHOW CONFIG, reload and the docs ---- */
+
+enum sg_config_change { SG_CHANGE_RELOAD, SG_CHANGE_RESTART, SG_CHANGE_LATER };
+size_t sg_config_keys(void);
+const char *sg_config_key_name(size_t i);
+const char *sg_config_key_default(size_t i);
+const char *sg_config_key_doc(size_t i);
+enum sg_config_change sg_config_key_change(size_t i);
+/* What is allowed, in words: "seconds", "text|json". */
+void sg_config_key_kind(size_t i, char *out, size_t size);
+/* The value in force as text, as it could stand in the file; passwords in connection strings are masked. */
+void sg_config_value(const struct sg_config *config, size_t i, char *out, size_t size);
+/* Index of a key, or -1; and the known key that is spelled most like an unknown one (-1: none is close). */
+int sg_config_key_find(const char *name);
+int sg_config_key_nearest(const char *name);
+/* Sets one key from text. false: why says what is wrong with the value, and nothing changed. */
+bool sg_config_store(struct sg_config *config, size_t i, const char *text, char *why, size_t why_size);
+/* Takes one value over from another config: what a reload cannot change stays what it was. */
+void sg_config_keep(struct sg_config *config, const struct sg_config *from, size_t i);
+void sg_config_keep_databases(struct sg_config *config, const struct sg_config *from);
+bool sg_config_same(const struct sg_config *a, const struct sg_config *b, size_t i);
+
+#endif
