@@ -1,0 +1,212 @@
+/*
+ * Any text through the rewriter.
+ *
+ * Input: a byte of phase (bits 0-1), star (2-3) and search path (4-5), a byte of session settings, then the text up to
+ * its first NUL, which the wire cannot carry.
+ *
+ * Properties:
+ *   - the answer is PASS, REWRITE or REFUSE, and the same when asked again (then from the cache);
+ *   - what the pre-filter rules out is never touched, and with no mapping in force nothing is;
+ *   - a rewritten text is the client's with the edits spliced in: every byte outside them is as it was;
+ *   - PostgreSQL's own grammar accepts every text that was rewritten;
+ *   - a refusal carries a SQLSTATE, a message, and a position that lies in the text;
+ *   - an error position of the server maps to one in the client's text.
+ */
+#include "check.h"
+#include "segue/rewrite.h"
+
+#include <pg_query.h>
+#include <string.h>
+
+#define CACHE_BYTES    (1u << 16) /* small, so that plans are evicted while the fuzzer runs */
+#define MAPPINGS       3u
+#define TEXT_MAX_BYTES 4096u /* the grammar's own time grows with the text; nothing new is found in longer ones */
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const struct sg_column users[] = {
+    {.name = "user_id", .type = "bigint", .is_identity = true},
+    {.name = "nickname", .type = "character varying", .default_sql = "'anonymous'::character varying"},
+    {.name = "email", .type = "text"},
+    {.name = "len", .type = "integer", .is_generated = true},
+};
+static const struct sg_column product[] = {
+    {.name = "product_id", .type = "integer", .default_sql = "nextval('serial'::regclass)"},
+    {.name = "user", .type = "text"},
+    {.name = "price", .type = "numeric"},
+};
+static const struct sg_column plain[] = {{.name = "user_id", .type = "bigint"}, {.name = "nickname", .type = "text"}};
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+static void add(struct sg_catalog *catalog, const char *schema, const char *name, char kind,
+                const struct sg_column *columns, size_t n) {
+    size_t relation = sg_catalog_add_relation(catalog, schema, name, kind);
+    for (size_t i = 0; i < n; i++) {
+        sg_catalog_add_column(catalog, relation, &columns[i]);
+    }
+}
+
+/* A column by name that is in the table in this phase, after those of the shape. */
+static void add_with(struct sg_catalog *catalog, const char *schema, const char *name, const struct sg_column *columns,
+                     size_t n, const char *old_name, const char *new_name, enum sg_phase phase) {
+    size_t relation = sg_catalog_add_relation(catalog, schema, name, 'r');
+    struct sg_column added = {.name = new_name, .type = "text"};
+    for (size_t i = 0; i < n; i++) {
+        if (phase < SG_PHASE_NEW_ONLY || strcmp(columns[i].name, old_name) != 0) {
+            sg_catalog_add_column(catalog, relation, &columns[i]);
+        }
+    }
+    if (phase > SG_PHASE_PLANNED) {
+        sg_catalog_add_column(catalog, relation, &added);
+    }
+}
+
+static struct sg_snapshot *make_snapshot(enum sg_phase phase, bool mapped) {
+    struct sg_catalog *catalog = sg_catalog_new();
+    add_with(catalog, "public", "users", users, COUNT(users), "nickname", "username", phase);
+    add_with(catalog, "public", "product", product, COUNT(product), "user", "creator", phase);
+    add_with(catalog, "shop", "Odd Name", plain, COUNT(plain), "nickname", "Nick \"Name\"", phase);
+    add(catalog, "public", "audit_log", 'r', plain, COUNT(plain));
+    add(catalog, "other", "users", 'r', plain, COUNT(plain));
+    const struct sg_mapping mappings[MAPPINGS] = {
+        {"m", "public", "users", "nickname", "username", phase, users, COUNT(users)},
+        {"p", "public", "product", "user", "creator", phase, product, COUNT(product)},
+        {"o", "shop", "Odd Name", "nickname", "Nick \"Name\"", phase, plain, COUNT(plain)},
+    };
+    struct sg_error err = {0};
+    struct sg_snapshot *snapshot = sg_snapshot_new(1 + (uint64_t)phase, catalog, mappings, mapped ? MAPPINGS : 0, &err);
+    if (!snapshot) {
+        fprintf(stderr, "%s\n", err.message);
+    }
+    CHECK(snapshot);
+    return snapshot;
+}
+
+/* Built once: what the fuzzer is after is the plan, not the snapshot. */
+struct world {
+    struct sg_rewriter *rewriter;
+    struct sg_snapshot *phases[SG_PHASE_RETIRED];
+    struct sg_snapshot *unmapped;
+};
+
+static const struct world *world(void) {
+    static struct world the_world;
+    if (!the_world.rewriter) {
+        the_world.rewriter = sg_rewriter_new(CACHE_BYTES);
+        for (enum sg_phase phase = SG_PHASE_PLANNED; phase < SG_PHASE_RETIRED; phase++) {
+            the_world.phases[phase] = make_snapshot(phase, true);
+        }
+        the_world.unmapped = make_snapshot(SG_PHASE_PLANNED, false);
+    }
+    return &the_world;
+}
+
+static int characters(struct sg_span sql, bool utf8) {
+    int n = 0;
+    for (size_t i = 0; i < sql.len; i++) {
+        n += !utf8 || ((uint8_t)sql.ptr[i] & 0xc0) != 0x80;
+    }
+    return n;
+}
+
+static void check_splice(const struct sg_plan *plan, struct sg_span sql) {
+    size_t from = 0, to = 0; /* in the client's text; in the new one */
+    CHECK(plan->edits_len > 0 && plan->sql.ptr[plan->sql.len] == 0 && strlen(plan->sql.ptr) == plan->sql.len);
+    for (size_t i = 0; i < plan->edits_len; i++) {
+        const struct sg_edit *edit = &plan->edits[i];
+        CHECK(edit->at >= from && edit->at <= sql.len && edit->removed <= sql.len - edit->at);
+        size_t kept = edit->at - from;
+        CHECK(kept <= plan->sql.len - to && memcmp(plan->sql.ptr + to, sql.ptr + from, kept) == 0);
+        to += kept;
+        CHECK(edit->inserted <= plan->sql.len - to);
+        to += edit->inserted;
+        from = edit->at + edit->removed;
+    }
+    CHECK(sql.len - from == plan->sql.len - to && memcmp(plan->sql.ptr + to, sql.ptr + from, sql.len - from) == 0);
+}
+
+/* Asked of the library itself, which knows nothing of mappings. Its settings are the default ones. */
+static void check_grammar(const struct sg_plan *plan, struct sg_span sql, const struct sg_request *request) {
+    if (request->backslash_quotes || request->unsafe_encoding) {
+        return;
+    }
+    PgQueryParseResult result = pg_query_parse(plan->sql.ptr);
+    if (result.error) {
+        fprintf(stderr, "%s\n  was: %.*s\n  now: %s\n", result.error->message, (int)sql.len, sql.ptr, plan->sql.ptr);
+    }
+    CHECK(!result.error);
+    pg_query_free_parse_result(result);
+}
+
+static void check_positions(const struct sg_plan *plan, struct sg_span sql, bool utf8) {
+    int most = characters(sql, utf8) + 1;
+    int new_most = characters(plan->sql, utf8) + 1;
+    for (int position = 1; position <= new_most; position++) {
+        int mapped = sg_plan_map_position(plan, sql, position, utf8);
+        CHECK(mapped >= 1 && mapped <= most);
+    }
+}
+
+static void check_plan(const struct sg_plan *plan, const struct sg_request *request) {
+    switch (plan->action) {
+    case SG_PASS:
+        return;
+    case SG_REWRITE:
+        check_splice(plan, request->sql);
+        check_grammar(plan, request->sql, request);
+        check_positions(plan, request->sql, request->utf8);
+        return;
+    case SG_REFUSE:
+        CHECK(strlen(plan->error.sqlstate) == 5 && plan->error.message[0] != 0);
+        CHECK(plan->error.position >= 0);
+        CHECK(plan->error.position <= characters(request->sql, request->utf8) + 1);
+        return;
+    }
+    CHECK(!"an action there is");
+}
+
+static void check_again(const struct sg_plan *first, struct sg_snapshot *snapshot, const struct sg_request *request) {
+    const struct sg_plan *again = sg_rewriter_plan(world()->rewriter, snapshot, request);
+    CHECK(again && again->action == first->action);
+    CHECK(again->action != SG_REWRITE || sg_span_eq(again->sql, first->sql));
+    CHECK(again->action != SG_REFUSE || strcmp(again->error.message, first->error.message) == 0);
+}
+
+static void run(struct sg_snapshot *snapshot, const struct sg_request *request) {
+    const struct sg_plan *plan = sg_rewriter_plan(world()->rewriter, snapshot, request);
+    CHECK(!plan || plan->action == SG_PASS || sg_prefilter_may_match(snapshot, request->sql));
+    if (plan) {
+        plan = sg_plan_ref(plan);
+        check_plan(plan, request);
+        check_again(plan, snapshot, request);
+        sg_plan_unref(plan);
+    }
+    plan = sg_rewriter_plan(world()->rewriter, world()->unmapped, request);
+    CHECK(!plan || plan->action == SG_PASS);
+    plan = sg_rewriter_plan(world()->rewriter, NULL, request);
+    CHECK(!plan || plan->action == SG_PASS);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    static const char *const paths[] = {"\"$user\", public", "other, public", "shop", NULL};
+    if (size < 2 || size > TEXT_MAX_BYTES) {
+        return 0;
+    }
+    size_t len = strnlen((const char *)data + 2, size - 2);
+    char *sql = malloc(len ? len : 1); /* of its exact size: the rewriter must not need a NUL */
+    CHECK(sql);
+    memcpy(sql, data + 2, len);
+    struct sg_request request = {
+        .sql = {sql, len},
+        .star = (enum sg_star)((data[0] >> 2 & 3) % 3),
+        .search_path = paths[data[0] >> 4 & 3],
+        .utf8 = !(data[1] & 1),
+        .backslash_quotes = data[1] & 2,
+        .unsafe_encoding = data[1] & 4,
+        .extended = data[1] & 8,
+    };
+    run(world()->phases[data[0] & 3], &request);
+    free(sql);
+    return 0;
+}
