@@ -19,6 +19,8 @@ void sg_hub_free(struct sg_hub *hub);
 
 /* Control side, any thread. Takes a reference of its own. Returns at once; workers follow. */
 void sg_hub_publish(struct sg_hub *hub, struct sg_snapshot *snapshot);
+/* The newest one published, with a reference for the caller; NULL while there is none. Any thread. */
+struct sg_snapshot *sg_hub_current(struct sg_hub *hub);
 
 /* Control side, any thread. No worker serves, and no session is pinned to, an epoch older than the result.
  * A session is pinned from the first message of a transaction until ReadyForQuery says idle. UINT64_MAX: no workers. */
