@@ -1,0 +1,168 @@
+#include "bench/load/chart.h"
+
+#include <math.h>
+#include <string.h>
+
+/* The drawing's own units; the page scales it. */
+#define WIDTH        1080.0
+#define HEIGHT       300.0
+#define LEFT         58.0
+#define RIGHT        14.0
+#define TOP          46.0 /* two rows of stage names */
+#define BOTTOM       28.0
+#define ROW_HEIGHT   16.0
+#define CHAR_WIDTH   7.2
+#define TIPS_MAX     1500 /* beyond that, strips would be thinner than a pixel */
+#define TICKS_WANTED 5
+
+struct scale {
+    double low, high; /* of the values; for a logarithmic one, powers of ten */
+    double seconds;
+    bool logarithmic;
+};
+
+static double x_of(const struct scale *scale, double second) {
+    return LEFT + (WIDTH - LEFT - RIGHT) * (second / scale->seconds);
+}
+
+static double y_of(const struct scale *scale, double value) {
+    double share = (value - scale->low) / (scale->high - scale->low);
+    if (scale->logarithmic)
+        share = value <= scale->low ? 0 : log10(value / scale->low) / log10(scale->high / scale->low);
+    share = share < 0 ? 0 : share > 1 ? 1 : share;
+    return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * share;
+}
+
+/* 1, 2 or 5 times a power of ten: about so many steps to the whole. */
+static double nice_step(double whole, int steps) {
+    double rough = whole / steps, power = pow(10, floor(log10(rough > 0 ? rough : 1)));
+    double ratio = rough / power;
+    return power * (ratio <= 1 ? 1 : ratio <= 2 ? 2 : ratio <= 5 ? 5 : 10);
+}
+
+static struct scale scale_of(const struct sg_chart *chart) {
+    double smallest = INFINITY, largest = 0;
+    for (int app = 0; app < SG_APPS; app++) {
+        for (size_t i = 0; i < chart->points; i++) {
+            double value = chart->values[app][i];
+            largest = value > largest ? value : largest;
+            smallest = value > 0 && value < smallest ? value : smallest;
+        }
+    }
+    struct scale scale = {0, largest > 0 ? largest : 1, chart->points > 1 ? (double)chart->points : 1,
+                          chart->logarithmic};
+    if (chart->logarithmic) {
+        scale.low = pow(10, floor(log10(isinf(smallest) ? 1 : smallest)));
+        scale.high = pow(10, ceil(log10(scale.high)));
+        if (scale.high <= scale.low)
+            scale.high = scale.low * 10;
+    } else {
+        double step = nice_step(scale.high, TICKS_WANTED);
+        scale.high = ceil(scale.high / step) * step;
+    }
+    return scale;
+}
+
+static void write_number(FILE *out, double value) {
+    if (value >= 1000)
+        fprintf(out, "%g k", value / 1000);
+    else
+        fprintf(out, "%g", value);
+}
+
+static void write_tick(FILE *out, const struct scale *scale, double value) {
+    double y = y_of(scale, value);
+    fprintf(out, "<line class=\"grid\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>", LEFT, WIDTH - RIGHT, y, y);
+    fprintf(out, "<text class=\"label end\" x=\"%.1f\" y=\"%.1f\">", LEFT - 8, y + 4);
+    write_number(out, value);
+    fputs("</text>\n", out);
+}
+
+static void write_grid(FILE *out, const struct scale *scale) {
+    double step = nice_step(scale->high, TICKS_WANTED);
+    bool few_decades = scale->high / scale->low < 101;
+    for (double value = scale->low; value <= scale->high * 1.0001;
+         value = scale->logarithmic ? value * 10 : value + step) {
+        write_tick(out, scale, value);
+        if (scale->logarithmic && few_decades && value * 2 < scale->high) {
+            write_tick(out, scale, value * 2);
+            write_tick(out, scale, value * 5);
+        }
+    }
+    step = nice_step(scale->seconds, 10);
+    for (double second = 0; second <= scale->seconds; second += step)
+        fprintf(out, "<text class=\"label middle\" x=\"%.1f\" y=\"%.1f\">%.0f s</text>\n", x_of(scale, second),
+                HEIGHT - 8, second);
+}
+
+/* Names go into two rows: the second where the first is still taken by the name before. */
+static void write_stages(FILE *out, const struct sg_chart *chart, const struct scale *scale) {
+    double row_end[2] = {0, 0};
+    for (size_t i = 0; i < chart->stages_len; i++) {
+        const struct sg_stage *stage = &chart->stages[i];
+        double end_s = stage->ended_s < scale->seconds ? stage->ended_s : scale->seconds;
+        double from = x_of(scale, stage->began_s < scale->seconds ? stage->began_s : scale->seconds);
+        double to = x_of(scale, end_s), text_end = from + 6 + (double)strlen(stage->name) * CHAR_WIDTH;
+        int row = row_end[0] <= from ? 0 : 1;
+        double text_y = TOP - 26 + row * ROW_HEIGHT;
+        bool from_right = text_end > WIDTH - RIGHT; /* no room to the right of the line */
+        row_end[row] = text_end;
+        fprintf(out, "<rect class=\"band%zu\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>", i % 2, from, TOP,
+                to > from ? to - from : 0, HEIGHT - TOP - BOTTOM);
+        fprintf(out, "<line class=\"cut\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>", from, from, text_y - 10,
+                HEIGHT - BOTTOM);
+        fprintf(out, "<text class=\"stage%s\" x=\"%.1f\" y=\"%.1f\">%s</text>\n", from_right ? " end" : "",
+                from_right ? from - 5 : from + 5, text_y, stage->name);
+    }
+}
+
+/* One path with a gap where nothing was measured. */
+static void write_line(FILE *out, const struct sg_chart *chart, const struct scale *scale, enum sg_app app) {
+    bool pen_down = false;
+    fprintf(out, "<path class=\"line %s\" d=\"", sg_app_name(app));
+    for (size_t i = 0; i < chart->points; i++) {
+        double value = chart->values[app][i];
+        if (value >= 0)
+            fprintf(out, "%c%.1f %.1f", pen_down ? 'L' : 'M', x_of(scale, (double)i + 0.5), y_of(scale, value));
+        pen_down = value >= 0;
+    }
+    fputs("\"/>\n", out);
+}
+
+static const char *stage_at(const struct sg_chart *chart, double second) {
+    const char *name = "";
+    for (size_t i = 0; i < chart->stages_len; i++)
+        if (chart->stages[i].began_s <= second)
+            name = chart->stages[i].name;
+    return name;
+}
+
+static void write_tips(FILE *out, const struct sg_chart *chart, const struct scale *scale) {
+    if (chart->points > TIPS_MAX)
+        return;
+    for (size_t i = 0; i < chart->points; i++) {
+        double x = x_of(scale, (double)i);
+        fprintf(out, "<rect class=\"tip\" x=\"%.2f\" y=\"%.1f\" width=\"%.2f\" height=\"%.1f\"><title>%zu s, %s", x,
+                TOP, x_of(scale, (double)i + 1) - x, HEIGHT - TOP - BOTTOM, i, stage_at(chart, (double)i + 0.5));
+        for (int app = 0; app < SG_APPS; app++)
+            if (chart->values[app][i] >= 0)
+                fprintf(out, "\n%s app: %.*f %s", sg_app_name(app), chart->logarithmic ? 2 : 0, chart->values[app][i],
+                        chart->unit);
+        fputs("</title></rect>\n", out);
+    }
+}
+
+void sg_chart_write(FILE *out, const struct sg_chart *chart) {
+    struct scale scale = scale_of(chart);
+    fprintf(out,
+            "<figure><figcaption><h2>%s <small>%s</small></h2><span class=\"key\"><i class=\"old\"></i>old app"
+            "<i class=\"new\"></i>new app</span></figcaption>\n"
+            "<svg viewBox=\"0 0 %.0f %.0f\" role=\"img\" aria-label=\"%s\">\n",
+            chart->title, chart->unit, WIDTH, HEIGHT, chart->title);
+    write_stages(out, chart, &scale);
+    write_grid(out, &scale);
+    write_line(out, chart, &scale, SG_APP_OLD);
+    write_line(out, chart, &scale, SG_APP_NEW);
+    write_tips(out, chart, &scale);
+    fputs("</svg></figure>\n", out);
+}
