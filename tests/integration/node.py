@@ -4,6 +4,7 @@ import fcntl
 import os
 import subprocess
 
+from cluster import die_with_parent
 from proxy import PATIENCE_S
 
 
@@ -26,3 +27,24 @@ def node(script, *arguments, **environment):
                           timeout=PATIENCE_S * 2, env={**os.environ, **environment}, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+class NodeProcess:
+    """A program that answers a line with a line, for as long as the test goes on."""
+
+    def __init__(self, script, *arguments, **environment):
+        install(script.parent)
+        self.process = subprocess.Popen(
+            die_with_parent() + ["node", str(script), *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            bufsize=1, env={**os.environ, **environment})
+
+    def ask(self, line):
+        self.process.stdin.write(line + "\n")
+        return self.process.stdout.readline().rstrip("\n")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.wait(PATIENCE_S)

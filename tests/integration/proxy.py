@@ -156,6 +156,9 @@ class Segue:
     def conninfo(self, database=None, user="postgres"):
         return f"host={HOST} port={self.port} user={user} dbname={database or self.control} sslmode=disable"
 
+    def url(self, database=None):
+        return f"postgres://postgres@{HOST}:{self.port}/{database or self.control}"
+
     def connect(self, database=None, user="postgres", **options):
         conn = psycopg2.connect(self.conninfo(database, user), **options)
         conn.autocommit = True

@@ -98,7 +98,7 @@ def test_pg_dump(cluster, database, plain, form, tmp_path):
 
 def test_javascript_driver(both_ways):
     def run(conninfo):
-        part = dict(pair.split("=") for pair in conninfo.split())
+        part = psycopg2.extensions.parse_dsn(conninfo)
         return node(HERE / "js" / "passthrough.js",
                     f"postgres://{part['user']}@{part['host']}:{part['port']}/{part['dbname']}")
 
