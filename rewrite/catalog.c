@@ -1,0 +1,132 @@
+#include "catalog.h"
+
+#include "parse.h"
+
+#include <stdlib.h>
+
+static const char *const phase_names[] = {
+    [SG_PHASE_PLANNED] = "planned",     [SG_PHASE_DUAL_WRITE] = "dual_write", [SG_PHASE_READ_NEW] = "read_new",
+    [SG_PHASE_NEW_ONLY] = "new_only", [SG_PHASE_RETIRED] = "retired",
+};
+
+const char *sg_phase_name(enum sg_phase phase) {
+    return phase_names[phase];
+}
+
+bool sg_phase_from_name(const char *name, enum sg_phase *ret_phase) {
+    for (size_t i = 0; i < sizeof phase_names / sizeof *phase_names; i++) {
+        if (strcmp(phase_names[i], name) == 0) {
+            *ret_phase = (enum sg_phase)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+struct sg_catalog *sg_catalog_new(void) {
+    struct sg_catalog *catalog = calloc(1, sizeof *catalog);
+    if (!catalog)
+        abort();
+    sg_arena_init(&catalog->arena, 16 << 10);
+    return catalog;
+}
+
+void sg_catalog_free(struct sg_catalog *catalog) {
+    if (!catalog)
+        return;
+    for (size_t i = 0; i < catalog->relations_len; i++)
+        free(catalog->relations[i].columns);
+    free(catalog->relations);
+    sg_arena_free(&catalog->arena);
+    free(catalog);
+}
+
+/* Room for one more element of a malloc'd array. */
+static void *grow(void *array, size_t len, size_t *cap, size_t element_bytes) {
+    if (len < *cap)
+        return array;
+    *cap = *cap ? *cap * 2 : 8;
+    array = realloc(array, *cap * element_bytes);
+    if (!array)
+        abort();
+    return array;
+}
+
+size_t sg_catalog_add_relation(struct sg_catalog *catalog, const char *schema, const char *name, char kind) {
+    catalog->relations =
+        grow(catalog->relations, catalog->relations_len, &catalog->relations_cap, sizeof *catalog->relations);
+    struct sg_relation *relation = &catalog->relations[catalog->relations_len];
+    *relation = (struct sg_relation){
+        .schema = sg_arena_strdup(&catalog->arena, schema),
+        .name = sg_arena_strdup(&catalog->arena, name),
+        .kind = kind,
+    };
+    return catalog->relations_len++;
+}
+
+static struct sg_column copy_column(struct sg_arena *arena, const struct sg_column *column) {
+    struct sg_column copy = *column;
+    copy.name = sg_arena_strdup(arena, column->name);
+    copy.type = column->type ? sg_arena_strdup(arena, column->type) : "text";
+    copy.default_sql = column->default_sql ? sg_arena_strdup(arena, column->default_sql) : NULL;
+    return copy;
+}
+
+void sg_catalog_add_column(struct sg_catalog *catalog, size_t index, const struct sg_column *column) {
+    struct sg_relation *relation = &catalog->relations[index];
+    relation->columns = grow(relation->columns, relation->columns_len, &relation->columns_cap, sizeof *column);
+    relation->columns[relation->columns_len++] = copy_column(&catalog->arena, column);
+}
+
+static bool find_relation(const struct sg_catalog *catalog, const char *schema, const char *name, size_t *ret_index) {
+    for (size_t i = 0; i < catalog->relations_len; i++) {
+        const struct sg_relation *relation = &catalog->relations[i];
+        if (strcmp(relation->name, name) == 0 && strcmp(relation->schema, schema) == 0) {
+            *ret_index = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool sg_catalog_add_ddl(struct sg_catalog *catalog, struct sg_span ddl, struct sg_error *reterr) {
+    struct sg_arena arena;
+    sg_arena_init(&arena, 0);
+    struct sg_span text = {sg_arena_strndup(&arena, ddl.ptr, ddl.len), ddl.len};
+    struct sg_ddl parsed = {0};
+    bool ok = sg_parse_ddl(&arena, text, &parsed, reterr) == SG_PARSE_OK;
+    for (size_t i = 0; i < parsed.n; i++) {
+        const struct sg_ddl_column *from = &parsed.v[i];
+        const char *schema = from->schema ? from->schema : "public";
+        size_t index;
+        if (!find_relation(catalog, schema, from->table, &index))
+            index = sg_catalog_add_relation(catalog, schema, from->table,
+                                            from->view ? 'v' : (from->partitioned ? 'p' : 'r'));
+        if (!from->name)
+            continue;
+        struct sg_column column = {.name = from->name,
+                                   .type = from->type,
+                                   .default_sql = from->default_sql,
+                                   .is_generated = from->is_generated,
+                                   .is_identity = from->is_identity};
+        sg_catalog_add_column(catalog, index, &column);
+    }
+    sg_arena_free(&arena);
+    return ok;
+}
+
+const struct sg_column *sg_catalog_columns(const struct sg_catalog *catalog, const char *schema, const char *name,
+                                           size_t *ret_len) {
+    size_t index;
+    if (!find_relation(catalog, schema, name, &index))
+        return NULL;
+    *ret_len = catalog->relations[index].columns_len;
+    return catalog->relations[index].columns;
+}
+
+const struct sg_column *sg_relation_column(const struct sg_relation *relation, const char *name) {
+    for (size_t i = 0; i < relation->columns_len; i++)
+        if (strcmp(relation->columns[i].name, name) == 0)
+            return &relation->columns[i];
+    return NULL;
+}

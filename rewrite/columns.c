@@ -1,0 +1,64 @@
+#include "columns.h"
+
+#include "once.h"
+
+static bool find(const char *const *written, size_t n, const char *name, size_t *ret_index) {
+    for (size_t i = 0; i < n; i++) {
+        if (written[i] && strcmp(written[i], name) == 0) {
+            *ret_index = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void plan_mapping(struct sg_context *cx, const struct sg_table_mapping *tm, const char *const *written, size_t n,
+                         struct sg_column_plan *plan) {
+    const struct sg_mapping *m = tm->mapping;
+    size_t old_at, new_at;
+    bool has_old = find(written, n, m->old_name, &old_at), has_new = find(written, n, m->new_name, &new_at);
+    if (has_old)
+        sg_note_use(cx, tm, m->old_name);
+    if (has_new)
+        sg_note_use(cx, tm, m->new_name);
+    if (sg_phase_writes_both(m->phase)) {
+        if (has_old != has_new)
+            plan->copies[plan->copies_len++] =
+                (struct sg_column_copy){has_old ? old_at : new_at, has_old ? m->new_name : m->old_name};
+        return;
+    }
+    bool keep_old = m->phase == SG_PHASE_PLANNED;
+    if (has_old && has_new)
+        plan->drops[plan->drops_len++] =
+            keep_old ? (struct sg_column_drop){old_at, new_at} : (struct sg_column_drop){new_at, old_at};
+    else if (has_old && !keep_old)
+        plan->physical[old_at] = m->new_name;
+    else if (has_new && keep_old)
+        plan->physical[new_at] = m->old_name;
+}
+
+struct sg_column_plan sg_plan_columns(struct sg_context *cx, const struct sg_table *table, const char *const *written,
+                                      size_t n) {
+    struct sg_column_plan plan = {
+        .physical = sg_arena_array(cx->arena, const char *, n),
+        .copies = sg_arena_array(cx->arena, struct sg_column_copy, table->mappings_len),
+        .drops = sg_arena_array(cx->arena, struct sg_column_drop, table->mappings_len),
+    };
+    for (size_t i = 0; i < table->mappings_len; i++)
+        plan_mapping(cx, &table->mappings[i], written, n, &plan);
+    return plan;
+}
+
+const struct sg_column *sg_shape_column(const struct sg_table *table, const char *name) {
+    const struct sg_table_mapping *m = sg_table_mapping(table, name);
+    const char *as_made = m ? m->mapping->old_name : name;
+    for (size_t i = 0; i < table->shape_len; i++)
+        if (strcmp(table->shape[i].name, as_made) == 0)
+            return &table->shape[i];
+    return sg_relation_column(table->relation, name);
+}
+
+const char *sg_column_type(struct sg_context *cx, const struct sg_table *table, const char *name) {
+    const struct sg_column *column = sg_shape_column(table, name);
+    return column ? sg_cast_type(cx, column->type) : "text";
+}

@@ -1,0 +1,45 @@
+/*
+ * context — one statement text on its way through the rewriter: what every step reads, and the two things steps write:
+ * edits, or a refusal.
+ *
+ * A step that cannot prove its rewrite calls sg_refuse and returns; steps after it may still run, but the first refusal
+ * stands and no edit is used.
+ */
+#ifndef SEGUE_REWRITE_CONTEXT_H
+#define SEGUE_REWRITE_CONTEXT_H
+
+#include "ast.h"
+#include "catalog.h"
+#include "edits.h"
+#include "segue/rewrite.h"
+#include "token.h"
+
+struct sg_context {
+    struct sg_arena *arena;
+    const struct sg_snapshot *snapshot;
+    const struct sg_request *request;
+    struct sg_tokens tokens;
+    struct sg_edits edits;
+    bool refused;
+    struct sg_error *error;
+    uint64_t used_old, used_new, used_star;
+};
+
+/* "segue cannot rewrite <what>"; detail names the table's mappings (table may be NULL), at: byte offset or -1. */
+void sg_refuse(struct sg_context *cx, int at, const struct sg_table *table, const char *hint, const char *what, ...)
+    __attribute__((format(printf, 5, 6)));
+/* An error that PostgreSQL itself would raise if the table had one column with two names. */
+void sg_fail(struct sg_context *cx, int at, enum sg_sqlstate state, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* SQL text of a name. */
+const char *sg_ident(struct sg_context *cx, const char *name);
+
+/* Records that the text used this name of the mapping. */
+void sg_note_use(struct sg_context *cx, const struct sg_table_mapping *m, const char *name);
+void sg_note_star(struct sg_context *cx, const struct sg_table *table);
+
+/* 1-based character position of a byte offset. */
+int sg_position(const struct sg_request *request, struct sg_span text, size_t at);
+
+#endif

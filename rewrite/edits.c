@@ -1,0 +1,139 @@
+#include "edits.h"
+
+#include <stdlib.h>
+
+enum { MAX_COPY_DEPTH = 64 };
+
+void sg_edits_init(struct sg_edits *edits, struct sg_arena *arena) {
+    *edits = (struct sg_edits){.arena = arena};
+}
+
+static struct sg_change *add(struct sg_edits *edits, size_t at, size_t removed) {
+    if (edits->n == edits->cap) {
+        size_t cap = edits->cap ? edits->cap * 2 : 16;
+        struct sg_change *bigger = sg_arena_array(edits->arena, struct sg_change, cap);
+        if (edits->n)
+            memcpy(bigger, edits->v, sizeof *bigger * edits->n);
+        edits->v = bigger;
+        edits->cap = cap;
+    }
+    struct sg_change *change = &edits->v[edits->n];
+    *change = (struct sg_change){.at = at, .removed = removed, .order = edits->n++};
+    for (size_t i = 0; i < sizeof change->pieces / sizeof *change->pieces; i++)
+        change->pieces[i].text = SG_SPAN_LIT("");
+    return change;
+}
+
+struct sg_change *sg_edit_replace(struct sg_edits *edits, size_t at, size_t removed, struct sg_span text) {
+    struct sg_change *change = add(edits, at, removed);
+    change->pieces[0].text = text;
+    return change;
+}
+
+struct sg_change *sg_edit_insert(struct sg_edits *edits, size_t at, const char *fmt, ...) {
+    va_list args;
+    va_start(args, fmt);
+    struct sg_change *change = add(edits, at, 0);
+    change->pieces[0].text = sg_span_of(sg_arena_vprintf(edits->arena, fmt, args));
+    va_end(args);
+    return change;
+}
+
+void sg_edit_copy(struct sg_edits *edits, size_t at, const char *prefix, size_t from, size_t to, const char *suffix) {
+    struct sg_change *change = add(edits, at, 0);
+    change->pieces[0].text = sg_span_of(prefix);
+    change->pieces[1] = (struct sg_piece){.from = from, .to = to};
+    change->pieces[2].text = sg_span_of(suffix);
+}
+
+static int compare_changes(const void *a, const void *b) {
+    const struct sg_change *x = a, *y = b;
+    if (x->at != y->at)
+        return x->at < y->at ? -1 : 1;
+    return x->order < y->order ? -1 : 1;
+}
+
+struct renderer {
+    const struct sg_edits *edits;
+    struct sg_span text;
+    char *out; /* NULL while measuring */
+    size_t len;
+    int depth;
+    bool bad;
+};
+
+static void put(struct renderer *r, const char *ptr, size_t len) {
+    if (r->out && len)
+        memcpy(r->out + r->len, ptr, len);
+    r->len += len;
+}
+
+static void render_range(struct renderer *r, size_t from, size_t to);
+
+static void render_change(struct renderer *r, const struct sg_change *change) {
+    for (size_t i = 0; i < sizeof change->pieces / sizeof *change->pieces; i++) {
+        const struct sg_piece *piece = &change->pieces[i];
+        if (piece->text.ptr)
+            put(r, piece->text.ptr, piece->text.len);
+        else
+            render_range(r, piece->from, piece->to);
+    }
+}
+
+/* Changes that begin in [from, to); one that inserts at `to` belongs to what follows. */
+static void render_range(struct renderer *r, size_t from, size_t to) {
+    if (++r->depth > MAX_COPY_DEPTH) {
+        r->bad = true;
+        r->depth--;
+        return;
+    }
+    size_t at = from;
+    bool whole = from == 0 && to == r->text.len;
+    for (size_t i = 0; i < r->edits->n && !r->bad; i++) {
+        const struct sg_change *change = &r->edits->v[i];
+        if (change->at < from || (change->unless && *change->unless))
+            continue;
+        if (change->at >= to && !(whole && change->at == to))
+            break;
+        if (change->at < at || change->at + change->removed > to) {
+            r->bad = true;
+            break;
+        }
+        put(r, r->text.ptr + at, change->at - at);
+        render_change(r, change);
+        at = change->at + change->removed;
+    }
+    put(r, r->text.ptr + at, to - at);
+    r->depth--;
+}
+
+static size_t measure_change(const struct sg_edits *edits, struct sg_span text, const struct sg_change *change) {
+    struct renderer r = {.edits = edits, .text = text};
+    render_change(&r, change);
+    return r.len;
+}
+
+bool sg_edits_render(struct sg_edits *edits, struct sg_span text, struct sg_span *ret_text,
+                     const struct sg_edit **ret_edits, size_t *ret_edits_len) {
+    if (edits->n)
+        qsort(edits->v, edits->n, sizeof *edits->v, compare_changes);
+    struct renderer r = {.edits = edits, .text = text};
+    render_range(&r, 0, text.len);
+    if (r.bad)
+        return false;
+    char *out = sg_arena_alloc(edits->arena, r.len + 1);
+    r = (struct renderer){.edits = edits, .text = text, .out = out};
+    render_range(&r, 0, text.len);
+    struct sg_edit *map = sg_arena_array(edits->arena, struct sg_edit, edits->n);
+    size_t n = 0;
+    for (size_t i = 0; i < edits->n; i++) {
+        const struct sg_change *change = &edits->v[i];
+        if (change->unless && *change->unless)
+            continue;
+        map[n++] = (struct sg_edit){change->at, change->removed, measure_change(edits, text, change)};
+    }
+    *ret_text = (struct sg_span){out, r.len};
+    *ret_edits = map;
+    *ret_edits_len = n;
+    return true;
+}

@@ -1,0 +1,201 @@
+/* The FROM clause: what entries it makes, and the joins by column name. */
+#include "resolve.h"
+
+static void add_item(struct sg_context *cx, const struct sg_from *from, struct sg_scope *scope);
+
+static struct sg_entry *new_entry(struct sg_context *cx, const struct sg_from *from, const char *name) {
+    struct sg_entry *entry = sg_arena_new(cx->arena, struct sg_entry);
+    entry->from = from;
+    entry->name = name;
+    return entry;
+}
+
+static void rename_columns(struct sg_output *output, const struct sg_names *names) {
+    for (size_t i = 0; i < names->n && i < output->n; i++)
+        output->v[i].name = names->v[i];
+}
+
+/* `users AS u(a, b)`: the list counts columns, so the table becomes a sub-select of the shape clients know. */
+static void alias_columns(struct sg_context *cx, struct sg_entry *entry) {
+    sg_note_star(cx, entry->table);
+    entry->replaced = true;
+    sg_entry_output(cx, entry, false, &entry->output);
+    rename_columns(&entry->output, &entry->from->columns);
+    entry->table = NULL;
+}
+
+static struct sg_entry *table_entry(struct sg_context *cx, const struct sg_from *from) {
+    struct sg_entry *entry = new_entry(cx, from, from->alias ? from->alias : from->name);
+    const struct sg_relation *relation = sg_lookup_relation(cx, from);
+    if (!from->alias)
+        entry->schema = from->schema ? from->schema : (relation ? relation->schema : NULL);
+    if (!relation)
+        entry->output.unknown = true;
+    else if (relation->mapped)
+        entry->table = entry->behind = relation->mapped;
+    else if (from->columns.n == 0)
+        entry->relation = relation;
+    else
+        for (size_t i = 0; i < relation->columns_len; i++)
+            sg_output_add(cx, &entry->output, relation->columns[i].name, false);
+    return entry;
+}
+
+struct sg_entry *sg_target_entry(struct sg_context *cx, const struct sg_from *target) {
+    struct sg_entry *entry = table_entry(cx, target);
+    entry->is_target = true;
+    return entry;
+}
+
+static void add_table(struct sg_context *cx, const struct sg_from *from, struct sg_scope *scope) {
+    const struct sg_cte_name *cte = from->schema ? NULL : sg_lookup_cte(scope->ctes, from->name);
+    struct sg_entry *entry;
+    if (cte) {
+        entry = new_entry(cx, from, from->alias ? from->alias : from->name);
+        sg_output_append(cx, &entry->output, &cte->output);
+        rename_columns(&entry->output, &from->columns);
+    } else {
+        entry = table_entry(cx, from);
+        if (entry->table && from->columns.n)
+            alias_columns(cx, entry);
+        else
+            rename_columns(&entry->output, &from->columns);
+    }
+    sg_resolve_nodes(cx, &from->exprs, scope);
+    sg_scope_add(cx, scope, entry);
+}
+
+static void add_query(struct sg_context *cx, const struct sg_from *from, struct sg_scope *scope) {
+    struct sg_entry *entry = new_entry(cx, from, from->alias);
+    int flags = SG_LABELS | (from->columns.n ? SG_COUNTED : 0);
+    entry->output = sg_resolve_query(cx, from->query, from->lateral ? scope : scope->outer, scope->ctes, flags);
+    rename_columns(&entry->output, &from->columns);
+    sg_scope_add(cx, scope, entry);
+}
+
+/* Columns of a function that are not spelled out: a scalar one has a single column, named like it. */
+static void add_function(struct sg_context *cx, const struct sg_from *from, struct sg_scope *scope) {
+    sg_resolve_nodes(cx, &from->exprs, scope);
+    struct sg_entry *entry = new_entry(cx, from, from->alias ? from->alias : from->name);
+    for (size_t i = 0; i < from->columns.n; i++)
+        sg_output_add(cx, &entry->output, from->columns.v[i], false);
+    if (!from->columns.n && entry->name)
+        sg_output_add(cx, &entry->output, entry->name, false);
+    sg_scope_add(cx, scope, entry);
+}
+
+static void merge_name(struct sg_context *cx, struct sg_scope *scope, const char *name) {
+    const char **bigger = sg_arena_array(cx->arena, const char *, scope->merged.n + 1);
+    for (size_t i = 0; i < scope->merged.n; i++)
+        bigger[i] = scope->merged.v[i];
+    bigger[scope->merged.n] = name;
+    scope->merged = (struct sg_names){bigger, scope->merged.n + 1};
+}
+
+/* USING (nickname): both sides must have a column of that very name. */
+static void join_using(struct sg_context *cx, const struct sg_from *from, struct sg_scope *scope, size_t start) {
+    scope->joins_by_name = true;
+    for (size_t k = 0; k < from->using.n; k++) {
+        const char *name = from->using.v[k];
+        for (size_t i = start; i < scope->n; i++) {
+            struct sg_entry *entry = scope->entries[i];
+            const struct sg_table_mapping *m = entry->table ? sg_table_mapping(entry->table, name) : NULL;
+            if (!m)
+                continue;
+            sg_note_use(cx, m, name);
+            entry->replaced = true;
+            entry->uses_new |= strcmp(name, m->mapping->new_name) == 0;
+        }
+        merge_name(cx, scope, name);
+    }
+    if (from->using_alias) {
+        struct sg_entry *entry = new_entry(cx, from, from->using_alias);
+        entry->qualified_only = true;
+        for (size_t k = 0; k < from->using.n; k++)
+            sg_output_add(cx, &entry->output, from->using.v[k], false);
+        sg_scope_add(cx, scope, entry);
+    }
+}
+
+/* NATURAL joins on whatever names are common: harmless while neither name of a mapping can be among them. */
+static void join_natural(struct sg_context *cx, struct sg_scope *scope, size_t start, size_t middle) {
+    scope->joins_by_name = true;
+    for (size_t i = start; i < scope->n; i++) {
+        const struct sg_table *table = scope->entries[i]->table;
+        for (size_t k = 0; table && k < table->mappings_len; k++) {
+            const struct sg_mapping *m = table->mappings[k].mapping;
+            bool left = i < middle;
+            for (size_t j = left ? middle : start; j < (left ? scope->n : middle); j++) {
+                const struct sg_entry *other = scope->entries[j];
+                if (sg_entry_has(other, m->old_name) || sg_entry_has(other, m->new_name) || other->output.unknown)
+                    sg_refuse(cx, scope->entries[i]->from->at, table, "Join with ON or USING and name the columns.",
+                              "a NATURAL JOIN in which \"%s\" or \"%s\" may be a common column", m->old_name,
+                              m->new_name);
+            }
+        }
+    }
+}
+
+/* (a JOIN b ...) AS j: only j can be named outside. */
+static void join_alias(struct sg_context *cx, const struct sg_from *from, struct sg_scope *scope, size_t start) {
+    struct sg_entry *entry = new_entry(cx, from, from->alias);
+    for (size_t i = start; i < scope->n; i++) {
+        struct sg_entry *inner = scope->entries[i];
+        if (inner->hidden || inner->qualified_only)
+            continue;
+        sg_entry_output(cx, inner, false, &entry->output);
+        if (inner->table) {
+            sg_note_star(cx, inner->table);
+            inner->replaced = true;
+        }
+        inner->hidden = true;
+    }
+    if (from->using.n || from->natural)
+        entry->output.unknown = true;
+    rename_columns(&entry->output, &from->columns);
+    sg_scope_add(cx, scope, entry);
+}
+
+static void add_join(struct sg_context *cx, const struct sg_from *from, struct sg_scope *scope) {
+    size_t start = scope->n;
+    add_item(cx, from->left, scope);
+    size_t middle = scope->n;
+    add_item(cx, from->right, scope);
+    /* ON sees the two sides, not what else the FROM list has. */
+    struct sg_scope sides = *scope;
+    sides.entries += start;
+    sides.n -= start;
+    sg_resolve_nodes(cx, &from->exprs, &sides);
+    if (from->using.n)
+        join_using(cx, from, scope, start);
+    if (from->natural)
+        join_natural(cx, scope, start, middle);
+    if (from->alias)
+        join_alias(cx, from, scope, start);
+}
+
+static void add_item(struct sg_context *cx, const struct sg_from *from, struct sg_scope *scope) {
+    if (cx->refused)
+        return;
+    switch (from->kind) {
+    case SG_FROM_TABLE:
+        add_table(cx, from, scope);
+        return;
+    case SG_FROM_QUERY:
+        add_query(cx, from, scope);
+        return;
+    case SG_FROM_JOIN:
+        add_join(cx, from, scope);
+        return;
+    case SG_FROM_FUNCTION:
+        add_function(cx, from, scope);
+        return;
+    case SG_FROM_VALUES:
+        return;
+    }
+}
+
+void sg_resolve_from(struct sg_context *cx, const struct sg_froms *froms, struct sg_scope *scope) {
+    for (size_t i = 0; i < froms->n; i++)
+        add_item(cx, froms->v[i], scope);
+}

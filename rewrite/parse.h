@@ -1,0 +1,49 @@
+/*
+ * parse — the only door to libpg_query: text in, our own small tree out (ast.h). Nothing else in the house includes
+ * postgres.h.
+ *
+ * libpg_query keeps its memory contexts per thread, so any thread may parse; the tree it builds is converted and thrown
+ * away before sg_parse returns.
+ */
+#ifndef SEGUE_REWRITE_PARSE_H
+#define SEGUE_REWRITE_PARSE_H
+
+#include "ast.h"
+#include "segue/arena.h"
+#include "segue/error.h"
+#include "segue/span.h"
+
+struct sg_parse_tree {
+    struct sg_statement *v;
+    size_t n;
+};
+
+enum sg_parse_result {
+    SG_PARSE_OK,
+    SG_PARSE_SYNTAX,      /* *reterr: PostgreSQL's own message and position (1-based character) */
+    SG_PARSE_UNSUPPORTED, /* valid, but with a construct this house does not know; *reterr names it */
+};
+
+/* sql must be NUL-terminated at sql.len. */
+enum sg_parse_result sg_parse(struct sg_arena *arena, struct sg_span sql, struct sg_parse_tree *ret_tree,
+                              struct sg_error *reterr);
+
+/* Every column a CREATE TABLE or ALTER TABLE ADD COLUMN in the text defines, in order. */
+struct sg_ddl_column {
+    const char *schema, *table; /* schema NULL when not given */
+    const char *name;           /* NULL: the table itself (CREATE TABLE) or CREATE SCHEMA with table NULL */
+    const char *type;           /* as written: text of the type name */
+    const char *default_sql;
+    bool is_generated, is_identity, partitioned, view;
+};
+struct sg_ddl {
+    struct sg_ddl_column *v;
+    size_t n;
+};
+enum sg_parse_result sg_parse_ddl(struct sg_arena *arena, struct sg_span sql, struct sg_ddl *ret_ddl,
+                                  struct sg_error *reterr);
+
+/* True for words that PostgreSQL's quote_ident() would quote. */
+bool sg_keyword_needs_quotes(const char *word);
+
+#endif

@@ -1,0 +1,73 @@
+#include "plan.h"
+
+#include <stdlib.h>
+
+struct sg_full_plan *sg_plan_make(const struct sg_plan *scratch, const struct sg_request *key) {
+    struct sg_full_plan *full = calloc(1, sizeof *full);
+    if (!full)
+        abort();
+    size_t edits_bytes = sizeof *scratch->edits * scratch->edits_len;
+    sg_arena_init(&full->arena, key->sql.len + scratch->sql.len + edits_bytes + 128);
+    full->refs = 1;
+    full->plan = *scratch;
+    if (scratch->action == SG_REWRITE) {
+        full->plan.sql.ptr = sg_arena_strndup(&full->arena, scratch->sql.ptr, scratch->sql.len);
+        full->plan.edits = sg_arena_copy(&full->arena, scratch->edits, edits_bytes);
+    }
+    full->key = *key;
+    full->key.sql.ptr = sg_arena_strndup(&full->arena, key->sql.ptr, key->sql.len);
+    if (key->search_path)
+        full->key.search_path = sg_arena_strdup(&full->arena, key->search_path);
+    full->bytes = sizeof *full + sg_arena_bytes(&full->arena);
+    return full;
+}
+
+const struct sg_plan *sg_plan_ref(const struct sg_plan *plan) {
+    ((struct sg_full_plan *)plan)->refs++;
+    return plan;
+}
+
+void sg_plan_unref(const struct sg_plan *plan) {
+    struct sg_full_plan *full = (struct sg_full_plan *)plan;
+    if (!full || --full->refs)
+        return;
+    sg_arena_free(&full->arena);
+    free(full);
+}
+
+/* Byte offset of a 1-based position. */
+static size_t offset_of(struct sg_span text, int position, bool utf8) {
+    size_t i = 0;
+    for (int at = 1; at < position && i < text.len; at++) {
+        i++;
+        while (utf8 && i < text.len && ((unsigned char)text.ptr[i] & 0xc0) == 0x80)
+            i++;
+    }
+    return i;
+}
+
+static int position_of(struct sg_span text, size_t offset, bool utf8) {
+    int position = 1;
+    for (size_t i = 0; i < offset && i < text.len; i++)
+        if (!utf8 || ((unsigned char)text.ptr[i] & 0xc0) != 0x80)
+            position++;
+    return position;
+}
+
+int sg_plan_map_position(const struct sg_plan *plan, struct sg_span client_sql, int position, bool utf8) {
+    if (plan->action != SG_REWRITE || position < 1)
+        return position;
+    size_t there = offset_of(plan->sql, position, utf8);
+    size_t here = 0, out = 0; /* the same place in the client's text and in ours, up to the last edit seen */
+    for (size_t i = 0; i < plan->edits_len; i++) {
+        const struct sg_edit *edit = &plan->edits[i];
+        size_t same = edit->at - here;
+        if (there < out + same)
+            break;
+        if (there < out + same + edit->inserted)
+            return position_of(client_sql, edit->at, utf8);
+        here = edit->at + edit->removed;
+        out += same + edit->inserted;
+    }
+    return position_of(client_sql, here + (there - out), utf8);
+}

@@ -1,0 +1,79 @@
+/*
+ * The pre-filter: most traffic touches no mapped table, and this is all it costs.
+ *
+ * A statement can concern a mapping only if it names the table. The table's name, or the longest part of it that every
+ * spelling keeps (a quote inside a name is doubled), is searched without regard to case: 16 places at a time, by its
+ * first and its last byte.
+ */
+#include "catalog.h"
+#include "segue/rewrite.h"
+
+#include <stdint.h>
+
+typedef uint8_t bytes16 __attribute__((vector_size(16)));
+
+static uint8_t fold(uint8_t c) {
+    return c >= 'A' && c <= 'Z' ? c | 0x20 : c;
+}
+
+static bool match_at(const char *p, const char *needle, size_t len) {
+    for (size_t i = 0; i < len; i++)
+        if (fold((uint8_t)p[i]) != fold((uint8_t)needle[i]))
+            return false;
+    return true;
+}
+
+static bytes16 splat(uint8_t c) {
+    return (bytes16){c, c, c, c, c, c, c, c, c, c, c, c, c, c, c, c};
+}
+
+static bytes16 load(const char *p) {
+    bytes16 v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+/* Setting bit 5 folds letters; it also makes a few other bytes look alike, which match_at sorts out. */
+static bool search(struct sg_span text, const char *needle, size_t len) {
+    if (text.len < len || len == 0)
+        return len == 0;
+    const char *p = text.ptr, *last_start = text.ptr + text.len - len;
+    const bytes16 bit = splat(0x20);
+    const bytes16 first = splat((uint8_t)needle[0] | 0x20), last = splat((uint8_t)needle[len - 1] | 0x20);
+    for (; last_start - p >= 15; p += 16) {
+        bytes16 hits = (bytes16)((load(p) | bit) == first) & (bytes16)((load(p + len - 1) | bit) == last);
+        uint64_t halves[2];
+        memcpy(halves, &hits, sizeof halves);
+        if ((halves[0] | halves[1]) == 0)
+            continue;
+        for (size_t i = 0; i < 16; i++)
+            if (hits[i] && match_at(p + i, needle, len))
+                return true;
+    }
+    for (; p <= last_start; p++)
+        if (match_at(p, needle, len))
+            return true;
+    return false;
+}
+
+/* The longest run of the name without a double quote. */
+static struct sg_span needle_of(const char *name) {
+    struct sg_span best = {name, 0};
+    while (*name) {
+        size_t len = strcspn(name, "\"");
+        if (len > best.len)
+            best = (struct sg_span){name, len};
+        name += len + (name[len] != '\0');
+    }
+    return best;
+}
+
+bool sg_prefilter_may_match(const struct sg_snapshot *snapshot, struct sg_span sql) {
+    for (size_t i = 0; i < snapshot->tables_len; i++) {
+        struct sg_span needle = needle_of(snapshot->tables[i].relation->name);
+        if (search(sql, needle.ptr, needle.len))
+            return true;
+    }
+    /* U&"..." can spell any name with escapes. */
+    return snapshot->tables_len && search(sql, "u&\"", 3);
+}

@@ -1,0 +1,344 @@
+#include "resolve.h"
+
+#include "star.h"
+
+enum { MAX_DEPTH = 1500 };
+
+static bool is_mapped_name(const struct sg_context *cx, const char *name) {
+    for (size_t i = 0; i < cx->snapshot->tables_len; i++)
+        if (sg_table_mapping(&cx->snapshot->tables[i], name))
+            return true;
+    return false;
+}
+
+/* The physical column that a reference reads. */
+static const char *read_name(const struct sg_scope *scope, const struct sg_mapping *m) {
+    /* While both columns are written, only the old one has a unique index: ON CONFLICT must infer that one. */
+    if (scope->arbiter && sg_phase_writes_both(m->phase))
+        return m->old_name;
+    return sg_mapping_read_name(m);
+}
+
+/* Token i, and a UESCAPE clause that belongs to it. */
+static size_t name_extent(const struct sg_context *cx, size_t i) {
+    size_t end = sg_token_end(&cx->tokens, i);
+    if (i + 2 < cx->tokens.n && (cx->tokens.text.ptr[cx->tokens.v[i].at] | 0x20) == 'u' &&
+        cx->tokens.v[i].kind == SG_TOKEN_QUOTED && cx->tokens.v[i + 2].kind == SG_TOKEN_STRING) {
+        const char *word = sg_token_name(cx->arena, &cx->tokens, i + 1);
+        if (word && strcmp(word, "uescape") == 0)
+            end = sg_token_end(&cx->tokens, i + 2);
+    }
+    return end - cx->tokens.v[i].at;
+}
+
+/* names.v[part] of a reference at node->at means a column of entry: make it name the physical column. */
+static void rename_reference(struct sg_context *cx, struct sg_entry *entry, struct sg_node *node, size_t part,
+                             const struct sg_scope *scope) {
+    const char *name = node->names.v[part];
+    if (sg_is_system_column(name))
+        entry->uses_system = true;
+    const struct sg_table_mapping *m = sg_table_mapping(entry->table, name);
+    if (!m)
+        return;
+    sg_note_use(cx, m, name);
+    entry->uses_new |= strcmp(name, m->mapping->new_name) == 0;
+    const char *physical = read_name(scope, m->mapping);
+    if (strcmp(physical, name) == 0)
+        return;
+    size_t token = sg_token_at(&cx->tokens, (size_t)node->at) + 2 * part;
+    struct sg_change *change = sg_edit_replace(&cx->edits, cx->tokens.v[token].at, name_extent(cx, token),
+                                               sg_span_of(sg_ident(cx, physical)));
+    change->unless = &entry->replaced;
+    node->renamed = &entry->replaced;
+}
+
+static void whole_row(struct sg_context *cx, struct sg_entry *entry, const struct sg_node *node, bool counted) {
+    if (!entry->table)
+        return;
+    sg_note_star(cx, entry->table);
+    if (entry->is_target) {
+        sg_refuse(cx, node->at, entry->table, "Name the columns that are needed.",
+                  "a whole-row reference to \"%s\", whose rows the statement changes", entry->from->name);
+        return;
+    }
+    entry->replaced = true;
+    entry->replaced_as_old |= counted;
+}
+
+static void resolve_bare(struct sg_context *cx, struct sg_node *node, const struct sg_scope *scope) {
+    const char *name = node->names.v[0];
+    struct sg_entry *entry;
+    if (is_mapped_name(cx, name) || sg_is_system_column(name)) {
+        enum sg_lookup found = sg_lookup_column(scope, name, &entry);
+        bool ours = entry && sg_table_mapping(entry->table, name);
+        if (found == SG_LOOKUP_MAPPED)
+            rename_reference(cx, entry, node, 0, scope);
+        else if (found == SG_LOOKUP_AMBIGUOUS && ours)
+            sg_fail(cx, node->at, SG_SQLSTATE_AMBIGUOUS_COLUMN, "column reference \"%s\" is ambiguous", name);
+        else if (found == SG_LOOKUP_UNSURE && ours)
+            sg_refuse(cx, node->at, entry->table, "Write the table's name or alias before the column's.",
+                      "the unqualified name \"%s\": another FROM item may have a column of this name", name);
+        if (found != SG_LOOKUP_NONE)
+            return;
+    }
+    for (size_t i = 0; sg_is_system_column(name) && i < scope->n; i++)
+        scope->entries[i]->uses_system = true;
+    entry = sg_lookup_entry(scope, NULL, name);
+    struct sg_entry *column_entry;
+    if (entry && entry->table && sg_lookup_column(scope, name, &column_entry) == SG_LOOKUP_NONE)
+        whole_row(cx, entry, node, false);
+}
+
+static void resolve_column(struct sg_context *cx, struct sg_node *node, const struct sg_scope *scope) {
+    size_t n = node->names.n;
+    if (node->star) {
+        struct sg_entry *entry = n ? sg_lookup_entry(scope, n > 1 ? node->names.v[n - 2] : NULL, node->names.v[n - 1])
+                                   : NULL;
+        if (entry)
+            whole_row(cx, entry, node, false);
+        return;
+    }
+    if (n == 1) {
+        resolve_bare(cx, node, scope);
+        return;
+    }
+    struct sg_entry *entry = sg_lookup_entry(scope, n > 2 ? node->names.v[n - 3] : NULL, node->names.v[n - 2]);
+    if (entry && entry->table)
+        rename_reference(cx, entry, node, n - 1, scope);
+}
+
+/* ROW(u.*) counts columns; f(u.*) sees one row. */
+static void resolve_row(struct sg_context *cx, struct sg_node *node, const struct sg_scope *scope) {
+    for (size_t i = 0; i < node->kids.n; i++) {
+        struct sg_node *kid = node->kids.v[i];
+        if (kid->kind == SG_NODE_COLUMN && kid->star && kid->names.n) {
+            struct sg_entry *entry = sg_lookup_entry(scope, NULL, kid->names.v[kid->names.n - 1]);
+            if (entry)
+                whole_row(cx, entry, kid, true);
+        } else {
+            sg_resolve_expr(cx, kid, scope);
+        }
+    }
+}
+
+void sg_resolve_expr(struct sg_context *cx, struct sg_node *node, const struct sg_scope *scope) {
+    if (!node || cx->refused)
+        return;
+    if (node->kind == SG_NODE_COLUMN) {
+        resolve_column(cx, node, scope);
+        return;
+    }
+    if (node->kind == SG_NODE_ROW) {
+        resolve_row(cx, node, scope);
+        return;
+    }
+    sg_resolve_nodes(cx, &node->kids, scope);
+    if (node->kind == SG_NODE_SUBLINK) {
+        static const int flags[] = {
+            [SG_SUBLINK_EXISTS] = SG_IGNORED,
+            [SG_SUBLINK_EXPR] = SG_LABELS | SG_COUNTED,
+            [SG_SUBLINK_ARRAY] = SG_COUNTED,
+            [SG_SUBLINK_ANY_ALL] = SG_COUNTED,
+        };
+        sg_resolve_query(cx, node->query, scope, scope->ctes, flags[node->sublink]);
+    }
+}
+
+void sg_resolve_nodes(struct sg_context *cx, const struct sg_nodes *nodes, const struct sg_scope *scope) {
+    for (size_t i = 0; i < nodes->n; i++)
+        sg_resolve_expr(cx, nodes->v[i], scope);
+}
+
+/* ---- Select lists ---- */
+
+/* The client would have seen the name it wrote: give it as a label. */
+static void keep_label(struct sg_context *cx, const struct sg_target *target, const char *label,
+                       const struct sg_node *source) {
+    size_t end = sg_expr_end(&cx->tokens, sg_token_at(&cx->tokens, (size_t)target->at));
+    struct sg_change *change =
+        sg_edit_insert(&cx->edits, sg_end_before(&cx->tokens, end), " AS %s", sg_ident(cx, label));
+    change->unless = source->renamed;
+}
+
+static bool is_star(const struct sg_target *target) {
+    return target->expr->kind == SG_NODE_COLUMN && target->expr->star;
+}
+
+struct sg_output sg_resolve_targets(struct sg_context *cx, const struct sg_targets *targets, struct sg_scope *scope,
+                                    int flags) {
+    struct sg_output output = {0};
+    for (size_t i = 0; i < targets->n; i++)
+        if (!is_star(&targets->v[i]))
+            sg_resolve_expr(cx, targets->v[i].expr, scope);
+    for (size_t i = 0; i < targets->n; i++) {
+        const struct sg_target *target = &targets->v[i];
+        if (is_star(target)) {
+            sg_star_target(cx, scope, target, flags & SG_COUNTED, flags & SG_IGNORED, &output);
+            continue;
+        }
+        const struct sg_node *source = NULL;
+        const char *label = target->name ? target->name : sg_figure_label(target->expr, &source);
+        if (!target->name && source && source->renamed && (flags & SG_LABELS))
+            keep_label(cx, target, label, source);
+        sg_output_add(cx, &output, label, false);
+    }
+    return output;
+}
+
+/* ---- SELECT ---- */
+
+/* The labels alone, before anything is changed: what ORDER BY may name. */
+static struct sg_output labels_of(struct sg_context *cx, const struct sg_query *q, const struct sg_scope *scope,
+                                  bool counted) {
+    struct sg_output output = {0};
+    for (size_t i = 0; i < q->targets.n; i++) {
+        const struct sg_node *source;
+        const struct sg_target *target = &q->targets.v[i];
+        if (is_star(target))
+            sg_star_target_output(cx, scope, target, counted, &output);
+        else
+            sg_output_add(cx, &output, target->name ? target->name : sg_figure_label(target->expr, &source), false);
+    }
+    return output;
+}
+
+static bool is_bare(const struct sg_node *node) {
+    return node->kind == SG_NODE_COLUMN && node->names.n == 1 && !node->star;
+}
+
+/* ORDER BY and DISTINCT ON: a bare name is an output label before it is an input column. */
+static void resolve_by_label(struct sg_context *cx, const struct sg_nodes *nodes, const struct sg_scope *scope,
+                             const struct sg_output *labels) {
+    for (size_t i = 0; i < nodes->n; i++) {
+        struct sg_node *node = nodes->v[i];
+        const struct sg_node *inner = node->kind == SG_NODE_EXPR && node->kids.n == 1 ? node->kids.v[0] : node;
+        if (is_bare(inner) && sg_output_has(labels, inner->names.v[0]))
+            continue;
+        sg_resolve_expr(cx, node, scope);
+    }
+}
+
+/* GROUP BY: a bare name is an input column of this level first, then an output label. */
+static void resolve_group(struct sg_context *cx, const struct sg_nodes *nodes, const struct sg_scope *scope,
+                          const struct sg_output *labels) {
+    struct sg_scope level = *scope;
+    level.outer = NULL;
+    for (size_t i = 0; i < nodes->n; i++) {
+        struct sg_node *node = nodes->v[i];
+        struct sg_entry *entry;
+        if (is_bare(node) && sg_lookup_column(&level, node->names.v[0], &entry) == SG_LOOKUP_NONE &&
+            sg_output_has(labels, node->names.v[0]))
+            continue;
+        sg_resolve_expr(cx, node, scope);
+    }
+}
+
+static struct sg_output resolve_values(struct sg_context *cx, struct sg_query *q, const struct sg_scope *scope) {
+    struct sg_output output = {0};
+    for (size_t i = 0; i < q->rows_len; i++)
+        sg_resolve_nodes(cx, &q->rows[i], scope);
+    for (size_t i = 0; q->rows_len && i < q->rows[0].n; i++)
+        sg_output_add(cx, &output, sg_arena_printf(cx->arena, "column%zu", i + 1), false);
+    return output;
+}
+
+static struct sg_output resolve_set_operation(struct sg_context *cx, struct sg_query *q, const struct sg_scope *scope,
+                                              int flags) {
+    flags = (flags & ~SG_IGNORED) | SG_COUNTED;
+    struct sg_output output = sg_resolve_query(cx, q->left, scope->outer, scope->ctes, flags);
+    sg_resolve_query(cx, q->right, scope->outer, scope->ctes, flags & ~SG_LABELS);
+    resolve_by_label(cx, &q->order, scope, &output);
+    sg_resolve_nodes(cx, &q->tail, scope);
+    return output;
+}
+
+static struct sg_output resolve_select(struct sg_context *cx, struct sg_query *q, const struct sg_scope *outer,
+                                       const struct sg_cte_name *ctes, int flags) {
+    struct sg_scope scope = {.outer = outer, .ctes = sg_resolve_with(cx, &q->with, outer, ctes)};
+    if (q->into)
+        flags |= SG_COUNTED | SG_LABELS;
+    if (q->left)
+        return resolve_set_operation(cx, q, &scope, flags);
+    if (q->rows) {
+        struct sg_output output = resolve_values(cx, q, &scope);
+        resolve_by_label(cx, &q->order, &scope, &output);
+        sg_resolve_nodes(cx, &q->tail, &scope);
+        return output;
+    }
+    sg_resolve_from(cx, &q->from, &scope);
+    sg_resolve_expr(cx, q->where, &scope);
+    struct sg_output labels = labels_of(cx, q, &scope, flags & SG_COUNTED);
+    resolve_group(cx, &q->group, &scope, &labels);
+    sg_resolve_expr(cx, q->having, &scope);
+    sg_resolve_nodes(cx, &q->windows, &scope);
+    resolve_by_label(cx, &q->distinct, &scope, &labels);
+    resolve_by_label(cx, &q->order, &scope, &labels);
+    sg_resolve_nodes(cx, &q->tail, &scope);
+    struct sg_output output = sg_resolve_targets(cx, &q->targets, &scope, flags);
+    sg_replace_entries(cx, &scope);
+    return output;
+}
+
+static void rename_output(struct sg_output *output, const struct sg_names *names) {
+    for (size_t i = 0; i < names->n && i < output->n; i++)
+        output->v[i].name = names->v[i];
+}
+
+/* What a recursive CTE outputs, before it has been walked: its column list, or the labels of its first arm. */
+static struct sg_output recursive_output(struct sg_context *cx, const struct sg_cte *cte) {
+    struct sg_output output = {0};
+    const struct sg_query *first = cte->query;
+    while (first->left)
+        first = first->left;
+    for (size_t i = 0; i < first->targets.n; i++) {
+        const struct sg_node *source;
+        const struct sg_target *target = &first->targets.v[i];
+        output.unknown |= is_star(target);
+        if (!is_star(target))
+            sg_output_add(cx, &output, target->name ? target->name : sg_figure_label(target->expr, &source), false);
+    }
+    if (cte->columns.n) {
+        output = (struct sg_output){0};
+        for (size_t i = 0; i < cte->columns.n; i++)
+            sg_output_add(cx, &output, cte->columns.v[i], false);
+    }
+    return output;
+}
+
+const struct sg_cte_name *sg_resolve_with(struct sg_context *cx, const struct sg_with *with,
+                                          const struct sg_scope *outer, const struct sg_cte_name *ctes) {
+    for (size_t i = 0; i < with->n && !cx->refused; i++) {
+        const struct sg_cte *cte = &with->v[i];
+        struct sg_cte_name *name = sg_arena_new(cx->arena, struct sg_cte_name);
+        *name = (struct sg_cte_name){.outer = ctes, .name = cte->name};
+        if (with->recursive)
+            name->output = recursive_output(cx, cte);
+        int flags = SG_LABELS | (cte->columns.n ? SG_COUNTED : 0);
+        struct sg_output output = sg_resolve_query(cx, cte->query, outer, with->recursive ? name : ctes, flags);
+        rename_output(&output, &cte->columns);
+        if (!with->recursive || !output.unknown)
+            name->output = output;
+        name->output.unknown |= cte->search_or_cycle;
+        ctes = name;
+    }
+    return ctes;
+}
+
+struct sg_output sg_resolve_query(struct sg_context *cx, struct sg_query *query, const struct sg_scope *outer,
+                                  const struct sg_cte_name *ctes, int flags) {
+    if (cx->refused)
+        return (struct sg_output){0};
+    switch (query->kind) {
+    case SG_QUERY_SELECT:
+        return resolve_select(cx, query, outer, ctes, flags);
+    case SG_QUERY_INSERT:
+        return sg_resolve_insert(cx, query, outer, ctes, flags);
+    case SG_QUERY_UPDATE:
+        return sg_resolve_update(cx, query, outer, ctes, flags);
+    case SG_QUERY_DELETE:
+        return sg_resolve_delete(cx, query, outer, ctes, flags);
+    case SG_QUERY_MERGE:
+        return sg_resolve_merge(cx, query, outer, ctes, flags);
+    }
+    return (struct sg_output){0};
+}

@@ -1,0 +1,45 @@
+/*
+ * resolve — walks a query, decides what every column name means, and edits those that mean a mapped column.
+ */
+#ifndef SEGUE_REWRITE_RESOLVE_H
+#define SEGUE_REWRITE_RESOLVE_H
+
+#include "scope.h"
+
+enum {
+    SG_LABELS = 1,  /* the output's column names can be seen by somebody */
+    SG_COUNTED = 2, /* the output's number of columns matters */
+    SG_IGNORED = 4, /* EXISTS: the output does not matter at all */
+};
+
+/* Any query. Returns what it outputs; for INSERT, UPDATE, DELETE: what RETURNING gives. */
+struct sg_output sg_resolve_query(struct sg_context *cx, struct sg_query *query, const struct sg_scope *outer,
+                                  const struct sg_cte_name *ctes, int flags);
+
+const struct sg_cte_name *sg_resolve_with(struct sg_context *cx, const struct sg_with *with,
+                                          const struct sg_scope *outer, const struct sg_cte_name *ctes);
+void sg_resolve_expr(struct sg_context *cx, struct sg_node *node, const struct sg_scope *scope);
+void sg_resolve_nodes(struct sg_context *cx, const struct sg_nodes *nodes, const struct sg_scope *scope);
+void sg_resolve_from(struct sg_context *cx, const struct sg_froms *froms, struct sg_scope *scope);
+/* A select list or RETURNING: names, stars, labels. */
+struct sg_output sg_resolve_targets(struct sg_context *cx, const struct sg_targets *targets, struct sg_scope *scope,
+                                    int flags);
+
+/* An entry for the table that a statement changes. NULL table in it: not mapped. */
+struct sg_entry *sg_target_entry(struct sg_context *cx, const struct sg_from *target);
+
+/* The name PostgreSQL gives an output column without a label (FigureColname). *ret_source: the column reference it comes
+ * from, or NULL. */
+const char *sg_figure_label(const struct sg_node *node, const struct sg_node **ret_source);
+
+/* insert.c, update.c */
+struct sg_output sg_resolve_insert(struct sg_context *cx, struct sg_query *query, const struct sg_scope *outer,
+                                   const struct sg_cte_name *ctes, int flags);
+struct sg_output sg_resolve_update(struct sg_context *cx, struct sg_query *query, const struct sg_scope *outer,
+                                   const struct sg_cte_name *ctes, int flags);
+struct sg_output sg_resolve_delete(struct sg_context *cx, struct sg_query *query, const struct sg_scope *outer,
+                                   const struct sg_cte_name *ctes, int flags);
+struct sg_output sg_resolve_merge(struct sg_context *cx, struct sg_query *query, const struct sg_scope *outer,
+                                  const struct sg_cte_name *ctes, int flags);
+
+#endif

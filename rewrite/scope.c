@@ -1,0 +1,190 @@
+#include "scope.h"
+
+#include "star.h"
+
+void sg_output_add(struct sg_context *cx, struct sg_output *output, const char *name, bool extra) {
+    if (output->n == output->cap) {
+        size_t cap = output->cap ? output->cap * 2 : 8;
+        struct sg_output_column *bigger = sg_arena_array(cx->arena, struct sg_output_column, cap);
+        if (output->n)
+            memcpy(bigger, output->v, sizeof *bigger * output->n);
+        output->v = bigger;
+        output->cap = cap;
+    }
+    output->v[output->n++] = (struct sg_output_column){name, extra};
+    output->extras |= extra;
+}
+
+void sg_output_append(struct sg_context *cx, struct sg_output *output, const struct sg_output *more) {
+    for (size_t i = 0; i < more->n; i++)
+        sg_output_add(cx, output, more->v[i].name, more->v[i].extra);
+    output->unknown |= more->unknown;
+}
+
+bool sg_output_has(const struct sg_output *output, const char *name) {
+    for (size_t i = 0; i < output->n; i++)
+        if (output->v[i].name && strcmp(output->v[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+void sg_scope_add(struct sg_context *cx, struct sg_scope *scope, struct sg_entry *entry) {
+    if (scope->n == scope->cap) {
+        size_t cap = scope->cap ? scope->cap * 2 : 8;
+        struct sg_entry **bigger = sg_arena_array(cx->arena, struct sg_entry *, cap);
+        if (scope->n)
+            memcpy(bigger, scope->entries, sizeof *bigger * scope->n);
+        scope->entries = bigger;
+        scope->cap = cap;
+    }
+    scope->entries[scope->n++] = entry;
+}
+
+bool sg_entry_has(const struct sg_entry *entry, const char *name) {
+    if (entry->table)
+        return sg_table_has_column(entry->table, name);
+    if (entry->relation)
+        return sg_relation_column(entry->relation, name) != NULL;
+    return sg_output_has(&entry->output, name);
+}
+
+void sg_entry_output(struct sg_context *cx, const struct sg_entry *entry, bool counted, struct sg_output *output) {
+    if (entry->table) {
+        sg_star_output(cx, entry->table, counted, output);
+    } else if (entry->relation) {
+        for (size_t i = 0; i < entry->relation->columns_len; i++)
+            sg_output_add(cx, output, entry->relation->columns[i].name, false);
+    } else {
+        for (size_t i = 0; i < entry->output.n; i++)
+            if (!counted || !entry->output.v[i].extra)
+                sg_output_add(cx, output, entry->output.v[i].name, entry->output.v[i].extra);
+        output->unknown |= entry->output.unknown;
+    }
+}
+
+static bool is_merged(const struct sg_scope *scope, const char *name) {
+    for (size_t i = 0; i < scope->merged.n; i++)
+        if (strcmp(scope->merged.v[i], name) == 0)
+            return true;
+    return false;
+}
+
+static enum sg_lookup lookup_level(const struct sg_scope *scope, const char *name, struct sg_entry **ret_entry) {
+    if (is_merged(scope, name))
+        return SG_LOOKUP_OTHER;
+    struct sg_entry *mapped = NULL;
+    size_t matches = 0;
+    bool unknown = false;
+    for (size_t i = 0; i < scope->n; i++) {
+        struct sg_entry *entry = scope->entries[i];
+        if (entry->hidden || entry->qualified_only)
+            continue;
+        unknown |= !entry->table && !entry->relation && entry->output.unknown;
+        if (!sg_entry_has(entry, name))
+            continue;
+        matches++;
+        if (entry->table)
+            mapped = entry;
+    }
+    if (matches == 0)
+        return unknown ? SG_LOOKUP_UNSURE : SG_LOOKUP_NONE;
+    if (!mapped)
+        return SG_LOOKUP_OTHER;
+    *ret_entry = mapped;
+    if (matches > 1)
+        return SG_LOOKUP_AMBIGUOUS;
+    return unknown ? SG_LOOKUP_UNSURE : SG_LOOKUP_MAPPED;
+}
+
+enum sg_lookup sg_lookup_column(const struct sg_scope *scope, const char *name, struct sg_entry **ret_entry) {
+    *ret_entry = NULL;
+    bool unsure = false;
+    for (; scope; scope = scope->outer) {
+        enum sg_lookup found = lookup_level(scope, name, ret_entry);
+        if (found == SG_LOOKUP_NONE)
+            continue;
+        if (found != SG_LOOKUP_UNSURE || *ret_entry)
+            return unsure && *ret_entry ? SG_LOOKUP_UNSURE : found;
+        unsure = true;
+    }
+    return SG_LOOKUP_NONE;
+}
+
+struct sg_entry *sg_lookup_entry(const struct sg_scope *scope, const char *schema, const char *name) {
+    for (; scope; scope = scope->outer) {
+        for (size_t i = 0; i < scope->n; i++) {
+            struct sg_entry *entry = scope->entries[i];
+            if (entry->hidden || !entry->name || strcmp(entry->name, name) != 0)
+                continue;
+            if (!schema || (entry->schema && strcmp(entry->schema, schema) == 0))
+                return entry;
+        }
+    }
+    return NULL;
+}
+
+const struct sg_cte_name *sg_lookup_cte(const struct sg_cte_name *ctes, const char *name) {
+    for (; ctes; ctes = ctes->outer)
+        if (strcmp(ctes->name, name) == 0)
+            return ctes;
+    return NULL;
+}
+
+/* The next element of a comma-separated list of names, unquoted. */
+static bool next_schema(const char **list, char *ret_name, size_t size) {
+    const char *p = *list;
+    while (*p == ' ' || *p == ',')
+        p++;
+    if (!*p)
+        return false;
+    size_t n = 0;
+    bool quoted = *p == '"';
+    if (quoted)
+        p++;
+    for (; *p && (quoted || (*p != ',' && *p != ' ')); p++) {
+        if (quoted && *p == '"' && *++p != '"')
+            break;
+        if (n + 1 < size)
+            ret_name[n++] = *p;
+    }
+    ret_name[n] = '\0';
+    *list = p;
+    return true;
+}
+
+static const struct sg_relation *by_search_path(const char *path, struct sg_relation *const *found, size_t n) {
+    char schema[SG_NAME_BYTES];
+    while (next_schema(&path, schema, sizeof schema))
+        for (size_t i = 0; i < n; i++)
+            if (strcmp(found[i]->schema, schema) == 0)
+                return found[i];
+    return NULL;
+}
+
+const struct sg_relation *sg_lookup_relation(struct sg_context *cx, const struct sg_from *from) {
+    size_t n;
+    struct sg_relation *const *found = sg_snapshot_find(cx->snapshot, from->name, &n);
+    if (from->schema) {
+        for (size_t i = 0; i < n; i++)
+            if (strcmp(found[i]->schema, from->schema) == 0)
+                return found[i];
+        return NULL;
+    }
+    if (n <= 1)
+        return n ? found[0] : NULL;
+    if (cx->request->search_path)
+        return by_search_path(cx->request->search_path, found, n);
+    for (size_t i = 0; i < n; i++)
+        if (found[i]->mapped)
+            sg_refuse(cx, from->at, found[i]->mapped, "Write the table's schema in the statement.",
+                      "a statement on \"%s\": several schemas have a table of this name", from->name);
+    return found[0];
+}
+
+bool sg_is_system_column(const char *name) {
+    static const char *const names[] = {"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}

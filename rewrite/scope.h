@@ -1,0 +1,86 @@
+/*
+ * scope — what a name means at one place of a query (PostgreSQL docs, sections 4.2.1, 7.2; parse_relation.c).
+ *
+ * Each query level has a scope: the entries of its FROM, and the level outside. An entry is one thing a qualified name
+ * can start with. Mapped tables are entries with a table; everything else only says which columns it has, so that an
+ * unqualified name can be proved to mean a mapped column, or not to.
+ */
+#ifndef SEGUE_REWRITE_SCOPE_H
+#define SEGUE_REWRITE_SCOPE_H
+
+#include "context.h"
+
+/* The output of a query or FROM item, as far as it is known. */
+struct sg_output {
+    struct sg_output_column {
+        const char *name;
+        bool extra; /* a new name that `*` added: not there when columns are counted */
+    } * v;
+    size_t n, cap;
+    bool unknown; /* there are columns whose names cannot be known from the text and the catalog */
+    bool extras;  /* some column is extra */
+};
+
+void sg_output_add(struct sg_context *cx, struct sg_output *output, const char *name, bool extra);
+void sg_output_append(struct sg_context *cx, struct sg_output *output, const struct sg_output *more);
+bool sg_output_has(const struct sg_output *output, const char *name);
+
+struct sg_entry {
+    const char *name;   /* NULL: columns can be named, the entry cannot */
+    const char *schema; /* of a table without an alias */
+    const struct sg_table *table;       /* a mapped table, under its own column names */
+    const struct sg_table *behind;      /* a mapped table, also when an alias column list hides its names */
+    const struct sg_relation *relation; /* any other table in the catalog, likewise */
+    struct sg_output output;            /* neither: derived tables, CTEs, functions, joins with an alias */
+    const struct sg_from *from;
+    bool is_target; /* of UPDATE, DELETE, INSERT, MERGE; or EXCLUDED: cannot become a sub-select */
+    bool hidden;         /* inside a join with an alias */
+    bool qualified_only; /* EXCLUDED: not found by unqualified names */
+    /* Replaced by a sub-select that has every name: for whole rows, USING, column alias lists. Changes of single names
+     * inside it are then dropped (sg_change.unless). */
+    bool replaced;
+    bool replaced_as_old; /* the sub-select has the old shape, because columns are counted */
+    bool uses_system, uses_new;
+};
+
+struct sg_cte_name {
+    const struct sg_cte_name *outer;
+    const char *name;
+    struct sg_output output;
+};
+
+struct sg_scope {
+    const struct sg_scope *outer;
+    struct sg_entry **entries;
+    size_t n, cap;
+    const struct sg_cte_name *ctes; /* visible here */
+    struct sg_names merged;         /* column names that USING or NATURAL merged */
+    bool joins_by_name;             /* USING or NATURAL is used */
+    bool arbiter;                   /* inside ON CONFLICT (...): the unique index on the old column decides */
+};
+
+void sg_scope_add(struct sg_context *cx, struct sg_scope *scope, struct sg_entry *entry);
+bool sg_entry_has(const struct sg_entry *entry, const char *name);
+/* All its columns in order, as clients count them. */
+void sg_entry_output(struct sg_context *cx, const struct sg_entry *entry, bool counted, struct sg_output *output);
+
+enum sg_lookup {
+    SG_LOOKUP_NONE,      /* no such column */
+    SG_LOOKUP_OTHER,     /* somebody else's */
+    SG_LOOKUP_MAPPED,    /* a column of a mapped table */
+    SG_LOOKUP_AMBIGUOUS, /* as PostgreSQL would say, with a mapped table among the candidates */
+    SG_LOOKUP_UNSURE,    /* may belong to an entry whose columns are not known */
+};
+
+enum sg_lookup sg_lookup_column(const struct sg_scope *scope, const char *name, struct sg_entry **ret_entry);
+/* The nearest entry of this name; schema may be NULL. */
+struct sg_entry *sg_lookup_entry(const struct sg_scope *scope, const char *schema, const char *name);
+
+const struct sg_cte_name *sg_lookup_cte(const struct sg_cte_name *ctes, const char *name);
+
+/* The catalog's relation that a table name in FROM or INTO means. NULL: none known, or refused as ambiguous. */
+const struct sg_relation *sg_lookup_relation(struct sg_context *cx, const struct sg_from *from);
+
+bool sg_is_system_column(const char *name);
+
+#endif

@@ -1,0 +1,179 @@
+#include "catalog.h"
+
+#include <stdlib.h>
+
+static int compare_relations(const void *a, const void *b) {
+    const struct sg_relation *x = *(struct sg_relation *const *)a, *y = *(struct sg_relation *const *)b;
+    int order = strcmp(x->name, y->name);
+    return order ? order : strcmp(x->schema, y->schema);
+}
+
+static void index_by_name(struct sg_snapshot *s) {
+    struct sg_catalog *catalog = s->catalog;
+    s->by_name = sg_arena_array(&catalog->arena, struct sg_relation *, catalog->relations_len);
+    for (size_t i = 0; i < catalog->relations_len; i++)
+        s->by_name[i] = &catalog->relations[i];
+    if (catalog->relations_len)
+        qsort(s->by_name, catalog->relations_len, sizeof(struct sg_relation *), compare_relations);
+}
+
+struct sg_relation *const *sg_snapshot_find(const struct sg_snapshot *s, const char *name, size_t *ret_len) {
+    size_t lo = 0, hi = s->catalog->relations_len;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (strcmp(s->by_name[mid]->name, name) < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    size_t end = lo;
+    while (end < s->catalog->relations_len && strcmp(s->by_name[end]->name, name) == 0)
+        end++;
+    *ret_len = end - lo;
+    return &s->by_name[lo];
+}
+
+const struct sg_table_mapping *sg_table_mapping(const struct sg_table *table, const char *name) {
+    for (size_t i = 0; i < table->mappings_len; i++) {
+        const struct sg_mapping *m = table->mappings[i].mapping;
+        if (strcmp(m->old_name, name) == 0 || strcmp(m->new_name, name) == 0)
+            return &table->mappings[i];
+    }
+    return NULL;
+}
+
+bool sg_table_has_column(const struct sg_table *table, const char *name) {
+    return sg_table_mapping(table, name) || sg_relation_column(table->relation, name);
+}
+
+static bool name_is_new(const struct sg_table *table, const char *name) {
+    const struct sg_table_mapping *m = sg_table_mapping(table, name);
+    return m && strcmp(m->mapping->new_name, name) == 0;
+}
+
+/*
+ * The shape is the one recorded with the oldest mapping, less what has been dropped since, less the other mappings'
+ * new names: `*` gives those once more at its end.
+ */
+static void make_shape(struct sg_arena *arena, struct sg_table *table) {
+    const struct sg_mapping *oldest = table->mappings[0].mapping;
+    struct sg_column *shape = sg_arena_array(arena, struct sg_column, oldest->shape_len);
+    for (size_t i = 0; i < oldest->shape_len; i++)
+        if (sg_table_has_column(table, oldest->shape[i].name) && !name_is_new(table, oldest->shape[i].name))
+            shape[table->shape_len++] = oldest->shape[i];
+    table->shape = shape;
+}
+
+static struct sg_table *table_for(struct sg_snapshot *s, struct sg_relation *relation) {
+    for (size_t i = 0; i < s->tables_len; i++)
+        if (s->tables[i].relation == relation)
+            return &s->tables[i];
+    struct sg_table *table = &s->tables[s->tables_len++];
+    table->relation = relation;
+    table->mappings = sg_arena_array(&s->catalog->arena, struct sg_table_mapping, s->mappings_len);
+    return table;
+}
+
+/* Which of the two columns exists depends on the phase, and on the moment within its DDL; one of them always does. */
+static bool check_mapping(const struct sg_relation *relation, const struct sg_mapping *m, struct sg_error *reterr) {
+    bool has_old = sg_relation_column(relation, m->old_name) != NULL;
+    bool has_new = sg_relation_column(relation, m->new_name) != NULL;
+    if (has_old || (has_new && m->phase != SG_PHASE_PLANNED))
+        return true;
+    sg_error_set(reterr, SG_SQLSTATE_UNDEFINED_COLUMN, "column \"%s\" of relation \"%s.%s\" does not exist",
+                 m->old_name, m->schema, m->table);
+    return false;
+}
+
+static bool add_mapping(struct sg_snapshot *s, size_t index, struct sg_error *reterr) {
+    const struct sg_mapping *m = &s->mappings[index];
+    size_t n;
+    struct sg_relation *const *found = sg_snapshot_find(s, m->table, &n);
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(found[i]->schema, m->schema) != 0)
+            continue;
+        if (!check_mapping(found[i], m, reterr))
+            return false;
+        struct sg_table *table = table_for(s, found[i]);
+        if (sg_table_mapping(table, m->old_name) || sg_table_mapping(table, m->new_name)) {
+            sg_error_set(reterr, SG_SQLSTATE_DUPLICATE_OBJECT, "two mappings of \"%s.%s\" share a column name",
+                         m->schema, m->table);
+            return false;
+        }
+        table->mappings[table->mappings_len++] = (struct sg_table_mapping){m, index};
+        table->unique_name = n == 1;
+        return true;
+    }
+    sg_error_set(reterr, SG_SQLSTATE_UNDEFINED_TABLE, "relation \"%s.%s\" does not exist", m->schema, m->table);
+    return false;
+}
+
+static struct sg_mapping copy_mapping(struct sg_arena *arena, const struct sg_mapping *m) {
+    struct sg_mapping copy = *m;
+    copy.migration = sg_arena_strdup(arena, m->migration ? m->migration : "");
+    copy.schema = sg_arena_strdup(arena, m->schema);
+    copy.table = sg_arena_strdup(arena, m->table);
+    copy.old_name = sg_arena_strdup(arena, m->old_name);
+    copy.new_name = sg_arena_strdup(arena, m->new_name);
+    struct sg_column *shape = sg_arena_array(arena, struct sg_column, m->shape_len);
+    for (size_t i = 0; i < m->shape_len; i++) {
+        shape[i] = m->shape[i];
+        shape[i].name = sg_arena_strdup(arena, m->shape[i].name);
+        shape[i].type = sg_arena_strdup(arena, m->shape[i].type ? m->shape[i].type : "text");
+        shape[i].default_sql = m->shape[i].default_sql ? sg_arena_strdup(arena, m->shape[i].default_sql) : NULL;
+    }
+    copy.shape = shape;
+    return copy;
+}
+
+struct sg_snapshot *sg_snapshot_new(uint64_t epoch, struct sg_catalog *catalog, const struct sg_mapping *mappings,
+                                    size_t mappings_len, struct sg_error *reterr) {
+    struct sg_snapshot *s = calloc(1, sizeof *s);
+    if (!s)
+        abort();
+    atomic_init(&s->refs, 1);
+    s->epoch = epoch;
+    s->catalog = catalog;
+    index_by_name(s);
+    s->mappings = sg_arena_array(&catalog->arena, struct sg_mapping, mappings_len);
+    s->tables = sg_arena_array(&catalog->arena, struct sg_table, mappings_len);
+    for (size_t i = 0; i < mappings_len; i++)
+        if (mappings[i].phase != SG_PHASE_RETIRED)
+            s->mappings[s->mappings_len++] = copy_mapping(&catalog->arena, &mappings[i]);
+    for (size_t i = 0; i < s->mappings_len; i++) {
+        if (!add_mapping(s, i, reterr)) {
+            sg_snapshot_unref(s);
+            return NULL;
+        }
+    }
+    for (size_t i = 0; i < s->tables_len; i++) {
+        make_shape(&catalog->arena, &s->tables[i]);
+        ((struct sg_relation *)s->tables[i].relation)->mapped = &s->tables[i];
+    }
+    return s;
+}
+
+struct sg_snapshot *sg_snapshot_ref(struct sg_snapshot *snapshot) {
+    if (snapshot)
+        atomic_fetch_add_explicit(&snapshot->refs, 1, memory_order_relaxed);
+    return snapshot;
+}
+
+void sg_snapshot_unref(struct sg_snapshot *snapshot) {
+    if (!snapshot || atomic_fetch_sub_explicit(&snapshot->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    sg_catalog_free(snapshot->catalog);
+    free(snapshot);
+}
+
+uint64_t sg_snapshot_epoch(const struct sg_snapshot *snapshot) {
+    return snapshot->epoch;
+}
+
+size_t sg_snapshot_mappings(const struct sg_snapshot *snapshot) {
+    return snapshot->mappings_len;
+}
+
+const struct sg_mapping *sg_snapshot_mapping(const struct sg_snapshot *snapshot, size_t i) {
+    return &snapshot->mappings[i];
+}

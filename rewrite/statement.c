@@ -1,0 +1,220 @@
+#include "statement.h"
+
+#include "parse.h"
+#include "resolve.h"
+
+/* ---- Does a text that is not a query name a mapped table? ---- */
+
+/* Token i is a name: of this table, unless another schema stands before it. */
+static bool names_table(const struct sg_context *cx, size_t i, const struct sg_table *table) {
+    const char *name = sg_token_name(cx->arena, &cx->tokens, i);
+    if (!name || strcmp(name, table->relation->name) != 0)
+        return false;
+    if (i < 2 || !sg_token_is_punct(&cx->tokens, i - 1, '.'))
+        return true;
+    const char *schema = sg_token_name(cx->arena, &cx->tokens, i - 2);
+    return !schema || strcmp(schema, table->relation->schema) == 0;
+}
+
+static bool word_char(char c) {
+    return c == '_' || c == '$' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           (unsigned char)c >= 0x80;
+}
+
+/* The table's name as a word inside a string: the body of a function. */
+static bool body_names_table(struct sg_span body, const char *name) {
+    size_t len = strlen(name);
+    for (size_t i = 0; i + len <= body.len; i++)
+        if (strncasecmp(body.ptr + i, name, len) == 0 && (i == 0 || !word_char(body.ptr[i - 1])) &&
+            (i + len == body.len || !word_char(body.ptr[i + len])))
+            return true;
+    return false;
+}
+
+static const struct sg_table *mentions(const struct sg_context *cx, const struct sg_statement *statement,
+                                       bool in_strings) {
+    size_t first = sg_token_at(&cx->tokens, statement->at);
+    size_t end = sg_token_at(&cx->tokens, statement->at + statement->len);
+    for (size_t i = first; i < end; i++) {
+        for (size_t k = 0; k < cx->snapshot->tables_len; k++) {
+            const struct sg_table *table = &cx->snapshot->tables[k];
+            bool string = cx->tokens.v[i].kind == SG_TOKEN_STRING;
+            if (string ? in_strings && body_names_table(sg_token_text(&cx->tokens, i), table->relation->name)
+                       : names_table(cx, i, table))
+                return table;
+        }
+        if (cx->tokens.v[i].kind == SG_TOKEN_QUOTED && sg_token_text(&cx->tokens, i).ptr[0] != '"')
+            return &cx->snapshot->tables[0]; /* U&"..." may spell any name */
+    }
+    return NULL;
+}
+
+/* ---- COPY of a table ---- */
+
+/* COPY t (a, b) TO -> COPY (SELECT a, x AS b FROM t) TO: labels for HEADER, columns for the count. */
+static void copy_to(struct sg_context *cx, const struct sg_statement *statement, const struct sg_table *table) {
+    const char *list = "";
+    size_t n = statement->columns.n ? statement->columns.n : table->shape_len;
+    bool same = statement->columns.n > 0;
+    for (size_t i = 0; i < n; i++) {
+        const char *name = statement->columns.n ? statement->columns.v[i] : table->shape[i].name;
+        const struct sg_table_mapping *m = sg_table_mapping(table, name);
+        const char *physical = m ? sg_mapping_read_name(m->mapping) : name;
+        if (m)
+            sg_note_use(cx, m, name);
+        bool differs = strcmp(physical, name) != 0;
+        same &= !differs;
+        list = sg_arena_printf(cx->arena, "%s%s%s%s%s", list, i ? ", " : "", sg_ident(cx, physical),
+                               differs ? " AS " : "", differs ? sg_ident(cx, name) : "");
+    }
+    if (same)
+        return;
+    size_t first = sg_token_at(&cx->tokens, (size_t)statement->target->at), last = first;
+    while (sg_token_is_punct(&cx->tokens, last + 1, '.'))
+        last += 2;
+    struct sg_span name = {cx->tokens.text.ptr + cx->tokens.v[first].at,
+                           sg_token_end(&cx->tokens, last) - cx->tokens.v[first].at};
+    if (statement->columns.n)
+        last = cx->tokens.v[last + 1].match;
+    size_t at = cx->tokens.v[first].at;
+    /* COPY of a table leaves out its inheritance children, and refuses partitioned tables; a query must say so. */
+    const char *only = table->relation->kind == 'r' ? "ONLY " : "";
+    sg_edit_replace(&cx->edits, at, sg_token_end(&cx->tokens, last) - at,
+                    sg_span_of(sg_arena_printf(cx->arena, "(SELECT %s FROM %s%.*s)", list, only, (int)name.len,
+                                               name.ptr)));
+}
+
+/* COPY FROM in a phase with one physical column: only the column list may need other names. */
+static void copy_from(struct sg_context *cx, const struct sg_statement *statement, const struct sg_table *table) {
+    bool both = false, all_planned = true;
+    for (size_t i = 0; i < table->mappings_len; i++) {
+        both |= sg_phase_writes_both(table->mappings[i].mapping->phase);
+        all_planned &= table->mappings[i].mapping->phase == SG_PHASE_PLANNED;
+    }
+    if (both) {
+        sg_refuse(cx, statement->target->at, table,
+                  "Use INSERT while the migration writes both columns, or load the rows before START or after CONTRACT.",
+                  "COPY FROM into this table");
+        return;
+    }
+    if (statement->columns.n == 0 && all_planned)
+        return;
+    const char *list = "";
+    size_t n = statement->columns.n ? statement->columns.n : table->shape_len;
+    for (size_t i = 0; i < n; i++) {
+        const char *name = statement->columns.n ? statement->columns.v[i] : table->shape[i].name;
+        const struct sg_table_mapping *m = sg_table_mapping(table, name);
+        if (m)
+            sg_note_use(cx, m, name);
+        list = sg_arena_printf(cx->arena, "%s%s%s", list, i ? ", " : "",
+                               sg_ident(cx, m ? sg_mapping_read_name(m->mapping) : name));
+    }
+    size_t last = sg_token_at(&cx->tokens, (size_t)statement->target->at);
+    while (sg_token_is_punct(&cx->tokens, last + 1, '.'))
+        last += 2;
+    size_t at = sg_token_end(&cx->tokens, last), end = at;
+    if (statement->columns.n)
+        end = sg_token_end(&cx->tokens, cx->tokens.v[last + 1].match);
+    sg_edit_replace(&cx->edits, at, end - at, sg_span_of(sg_arena_printf(cx->arena, " (%s)", list)));
+}
+
+static void rewrite_copy(struct sg_context *cx, const struct sg_statement *statement) {
+    const struct sg_relation *relation = sg_lookup_relation(cx, statement->target);
+    if (cx->refused || !relation || !relation->mapped)
+        return;
+    if (statement->copy_from)
+        copy_from(cx, statement, relation->mapped);
+    else
+        copy_to(cx, statement, relation->mapped);
+}
+
+/* ---- One statement ---- */
+
+static void refuse_mention(struct sg_context *cx, const struct sg_statement *statement, bool in_strings,
+                           const char *hint) {
+    const struct sg_table *table = mentions(cx, statement, in_strings);
+    if (table)
+        sg_refuse(cx, (int)cx->tokens.v[sg_token_at(&cx->tokens, statement->at)].at, table, hint,
+                  "%s that names this table", statement->what);
+}
+
+static void rewrite_statement(struct sg_context *cx, struct sg_statement *statement) {
+    switch (statement->kind) {
+    case SG_STATEMENT_QUERY:
+    case SG_STATEMENT_EXPLAIN:
+    case SG_STATEMENT_CURSOR:
+        sg_resolve_query(cx, statement->query, NULL, NULL, SG_LABELS);
+        return;
+    case SG_STATEMENT_COPY_QUERY:
+    case SG_STATEMENT_CREATE_AS:
+        if (statement->materialized_view)
+            refuse_mention(cx, statement, false, "Create it when the migration is finished.");
+        else
+            sg_resolve_query(cx, statement->query, NULL, NULL, SG_LABELS | SG_COUNTED);
+        return;
+    case SG_STATEMENT_COPY_TABLE:
+        rewrite_copy(cx, statement);
+        return;
+    case SG_STATEMENT_NAMES_TABLES:
+    case SG_STATEMENT_HARMLESS:
+        return;
+    case SG_STATEMENT_BODY:
+        refuse_mention(cx, statement, true, "Run it when the migration is finished, or directly on the server.");
+        return;
+    case SG_STATEMENT_OTHER:
+        refuse_mention(cx, statement, false,
+                       strcmp(statement->what, "PREPARE") == 0
+                           ? "Prepare the statement through the driver (protocol-level), or send it unprepared."
+                           : "Run it when the migration is finished, or directly on the server.");
+        return;
+    }
+}
+
+/* ---- The whole text ---- */
+
+static bool has_high_bytes(struct sg_span text) {
+    for (size_t i = 0; i < text.len; i++)
+        if ((unsigned char)text.ptr[i] >= 0x80)
+            return true;
+    return false;
+}
+
+/* Settings under which the text may not mean what its bytes seem to say. */
+static bool check_settings(struct sg_context *cx, const struct sg_statement *whole) {
+    const struct sg_table *table;
+    if (cx->request->backslash_quotes && cx->tokens.has_backslash_string && (table = mentions(cx, whole, true)))
+        sg_refuse(cx, -1, table, "Write E'...' strings, or SET standard_conforming_strings = on.",
+                  "a string with a backslash while standard_conforming_strings is off");
+    else if (cx->request->unsafe_encoding && has_high_bytes(cx->tokens.text) && (table = mentions(cx, whole, true)))
+        sg_refuse(cx, -1, table, "SET client_encoding = 'UTF8', or send the text as a parameter.",
+                  "non-ASCII text in this client_encoding");
+    return !cx->refused;
+}
+
+/* Text that does not parse here: a statement of a newer server, or an error the server would raise too. */
+static void refuse_unparsed(struct sg_context *cx, const struct sg_statement *whole, enum sg_parse_result result,
+                            const struct sg_error *error) {
+    if (!mentions(cx, whole, true))
+        return;
+    cx->refused = true;
+    *cx->error = *error;
+    if (result == SG_PARSE_UNSUPPORTED)
+        sg_error_hint(cx->error, "The statement names a table under migration; write it in another form.");
+}
+
+void sg_rewrite_text(struct sg_context *cx, struct sg_span text) {
+    sg_tokenize(cx->arena, text, &cx->tokens);
+    sg_edits_init(&cx->edits, cx->arena);
+    const struct sg_statement whole = {.len = text.len};
+    if (!check_settings(cx, &whole))
+        return;
+    struct sg_parse_tree tree;
+    struct sg_error error = {0};
+    enum sg_parse_result result = sg_parse(cx->arena, text, &tree, &error);
+    if (result != SG_PARSE_OK) {
+        refuse_unparsed(cx, &whole, result, &error);
+        return;
+    }
+    for (size_t i = 0; i < tree.n && !cx->refused; i++)
+        rewrite_statement(cx, &tree.v[i]);
+}

@@ -1,0 +1,10 @@
+/* statement — what is done with each kind of statement; and the whole way of one text, from tokens to edits. */
+#ifndef SEGUE_REWRITE_STATEMENT_H
+#define SEGUE_REWRITE_STATEMENT_H
+
+#include "context.h"
+
+/* Rewrites every statement of cx's text (tokens not yet made). Afterwards cx->refused, or cx->edits, says what to do. */
+void sg_rewrite_text(struct sg_context *cx, struct sg_span text);
+
+#endif

@@ -1,0 +1,412 @@
+#include "token.h"
+
+#include <stdlib.h>
+
+enum char_class {
+    C_OTHER, /* a byte SQL gives no meaning: one-character operator */
+    C_SPACE,
+    C_WORD,  /* letters, _, and every byte over 0x7f */
+    C_DIGIT,
+    C_QUOTE,   /* ' */
+    C_DQUOTE,  /* " */
+    C_DOLLAR,
+    C_OP,    /* + - * / < > = ~ ! @ # % ^ & | ` ? */
+    C_PUNCT, /* ( ) [ ] , ; . : */
+};
+
+/* clang-format off */
+static const uint8_t classes[256] = {
+    ['\t'] = C_SPACE, ['\n'] = C_SPACE, ['\v'] = C_SPACE, ['\f'] = C_SPACE, ['\r'] = C_SPACE, [' '] = C_SPACE,
+    ['a' ... 'z'] = C_WORD, ['A' ... 'Z'] = C_WORD, ['_'] = C_WORD, [0x80 ... 0xff] = C_WORD,
+    ['0' ... '9'] = C_DIGIT, ['\''] = C_QUOTE, ['"'] = C_DQUOTE, ['$'] = C_DOLLAR,
+    ['+'] = C_OP, ['-'] = C_OP, ['*'] = C_OP, ['/'] = C_OP, ['<'] = C_OP, ['>'] = C_OP, ['='] = C_OP, ['~'] = C_OP,
+    ['!'] = C_OP, ['@'] = C_OP, ['#'] = C_OP, ['%'] = C_OP, ['^'] = C_OP, ['&'] = C_OP, ['|'] = C_OP, ['`'] = C_OP,
+    ['?'] = C_OP,
+    ['('] = C_PUNCT, [')'] = C_PUNCT, ['['] = C_PUNCT, [']'] = C_PUNCT, [','] = C_PUNCT, [';'] = C_PUNCT,
+    ['.'] = C_PUNCT, [':'] = C_PUNCT,
+};
+/* clang-format on */
+
+struct lexer {
+    const char *p, *end;
+    struct sg_tokens *out;
+};
+
+static enum char_class class_of(char c) {
+    return classes[(unsigned char)c];
+}
+
+static bool is_word_part(char c) {
+    enum char_class k = class_of(c);
+    return k == C_WORD || k == C_DIGIT || k == C_DOLLAR;
+}
+
+static void skip_block_comment(struct lexer *lx) {
+    int depth = 1;
+    lx->p += 2;
+    while (lx->p < lx->end) {
+        if (lx->end - lx->p >= 2 && lx->p[0] == '*' && lx->p[1] == '/') {
+            lx->p += 2;
+            if (--depth == 0)
+                return;
+        } else if (lx->end - lx->p >= 2 && lx->p[0] == '/' && lx->p[1] == '*') {
+            lx->p += 2;
+            depth++;
+        } else {
+            lx->p++;
+        }
+    }
+    lx->out->unterminated = true;
+}
+
+/* White space and comments. */
+static void skip_blank(struct lexer *lx) {
+    while (lx->p < lx->end) {
+        if (class_of(*lx->p) == C_SPACE) {
+            lx->p++;
+        } else if (lx->end - lx->p >= 2 && lx->p[0] == '-' && lx->p[1] == '-') {
+            while (lx->p < lx->end && *lx->p != '\n' && *lx->p != '\r')
+                lx->p++;
+        } else if (lx->end - lx->p >= 2 && lx->p[0] == '/' && lx->p[1] == '*') {
+            skip_block_comment(lx);
+        } else {
+            return;
+        }
+    }
+}
+
+/* p is after the opening quote. Doubled quotes stay inside; so do backslash escapes when the string is an E'' one. */
+static void skip_quoted(struct lexer *lx, char quote, bool escapes) {
+    while (lx->p < lx->end) {
+        char c = *lx->p++;
+        if (c == '\\' && quote == '\'') {
+            if (escapes && lx->p < lx->end)
+                lx->p++;
+            else
+                lx->out->has_backslash_string = true;
+        } else if (c == quote) {
+            if (lx->p < lx->end && *lx->p == quote)
+                lx->p++;
+            else
+                return;
+        }
+    }
+    lx->out->unterminated = true;
+}
+
+/* At a '$' that may open a dollar quote: consumes all of it and says so. */
+static bool skip_dollar_quote(struct lexer *lx) {
+    const char *tag = lx->p, *q = tag + 1;
+    if (q < lx->end && class_of(*q) == C_DIGIT)
+        return false;
+    while (q < lx->end && (class_of(*q) == C_WORD || class_of(*q) == C_DIGIT))
+        q++;
+    if (q >= lx->end || *q != '$')
+        return false;
+    size_t tag_len = (size_t)(++q - tag);
+    const char *close = memmem(q, (size_t)(lx->end - q), tag, tag_len);
+    if (!close) {
+        lx->out->unterminated = true;
+        lx->p = lx->end;
+    } else {
+        lx->p = close + tag_len;
+    }
+    return true;
+}
+
+static void skip_number(struct lexer *lx) {
+    while (lx->p < lx->end) {
+        char c = *lx->p;
+        if ((c == 'e' || c == 'E') && lx->end - lx->p >= 2 && (lx->p[1] == '+' || lx->p[1] == '-'))
+            lx->p += 2;
+        else if (c == '.' && !(lx->end - lx->p >= 2 && lx->p[1] == '.'))
+            lx->p++; /* 1..10 is two numbers in PL/pgSQL, never in SQL */
+        else if (class_of(c) == C_DIGIT || class_of(c) == C_WORD)
+            lx->p++;
+        else
+            return;
+    }
+}
+
+/* An operator ends where a comment begins. */
+static void skip_operator(struct lexer *lx) {
+    lx->p++;
+    while (lx->p < lx->end && class_of(*lx->p) == C_OP) {
+        if (lx->end - lx->p >= 2 &&
+            ((lx->p[0] == '-' && lx->p[1] == '-') || (lx->p[0] == '/' && lx->p[1] == '*')))
+            return;
+        lx->p++;
+    }
+}
+
+static enum sg_word find_word(const char *p, size_t len) {
+    static const struct {
+        const char *text;
+        uint8_t len, word;
+    } words[] = {
+#define X(w) {#w, sizeof #w - 1, SG_WORD_##w},
+        SG_WORDS(X)
+#undef X
+    };
+    if (len < 2 || len > 10)
+        return SG_WORD_NONE;
+    char first = (char)(p[0] & ~0x20);
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (words[i].len == len && words[i].text[0] == first && strncasecmp(words[i].text, p, len) == 0)
+            return words[i].word;
+    return SG_WORD_NONE;
+}
+
+static bool opens_prefixed_string(const struct lexer *lx, bool *ret_escapes, char *ret_quote, size_t *ret_prefix) {
+    size_t left = (size_t)(lx->end - lx->p);
+    char c = (char)(*lx->p | 0x20);
+    if (left >= 2 && lx->p[1] == '\'' && (c == 'e' || c == 'b' || c == 'x' || c == 'n')) {
+        *ret_escapes = c == 'e';
+        *ret_quote = '\'';
+        *ret_prefix = 2;
+        return true;
+    }
+    if (left >= 3 && c == 'u' && lx->p[1] == '&' && (lx->p[2] == '\'' || lx->p[2] == '"')) {
+        *ret_escapes = false;
+        *ret_quote = lx->p[2];
+        *ret_prefix = 3;
+        return true;
+    }
+    return false;
+}
+
+static void lex_word(struct lexer *lx, struct sg_token *token) {
+    bool escapes;
+    char quote;
+    size_t prefix;
+    if (opens_prefixed_string(lx, &escapes, &quote, &prefix)) {
+        lx->p += prefix;
+        /* A backslash in U&'' is its own escape character and never hides the closing quote. */
+        bool before = lx->out->has_backslash_string;
+        skip_quoted(lx, quote, escapes);
+        if (prefix == 3)
+            lx->out->has_backslash_string = before;
+        token->kind = quote == '"' ? SG_TOKEN_QUOTED : SG_TOKEN_STRING;
+        return;
+    }
+    const char *start = lx->p;
+    while (lx->p < lx->end && is_word_part(*lx->p))
+        lx->p++;
+    token->kind = SG_TOKEN_WORD;
+    token->word = (uint8_t)find_word(start, (size_t)(lx->p - start));
+}
+
+static void lex_dollar(struct lexer *lx, struct sg_token *token) {
+    if (skip_dollar_quote(lx)) {
+        token->kind = SG_TOKEN_STRING;
+        return;
+    }
+    token->kind = SG_TOKEN_PARAM;
+    lx->p++;
+    while (lx->p < lx->end && class_of(*lx->p) == C_DIGIT)
+        lx->p++;
+}
+
+static void lex_punct(struct lexer *lx, struct sg_token *token) {
+    char c = *lx->p;
+    bool two = lx->end - lx->p >= 2;
+    if (c == '.' && two && class_of(lx->p[1]) == C_DIGIT) {
+        token->kind = SG_TOKEN_NUMBER;
+        skip_number(lx);
+        return;
+    }
+    token->kind = SG_TOKEN_PUNCT;
+    token->punct = c;
+    lx->p += c == ':' && two && (lx->p[1] == ':' || lx->p[1] == '=') ? 2 : 1;
+}
+
+static void lex_one(struct lexer *lx, struct sg_token *token) {
+    switch (class_of(*lx->p)) {
+    case C_WORD:
+        lex_word(lx, token);
+        break;
+    case C_DIGIT:
+        token->kind = SG_TOKEN_NUMBER;
+        skip_number(lx);
+        break;
+    case C_QUOTE:
+        token->kind = SG_TOKEN_STRING;
+        lx->p++;
+        skip_quoted(lx, '\'', false);
+        break;
+    case C_DQUOTE:
+        token->kind = SG_TOKEN_QUOTED;
+        lx->p++;
+        skip_quoted(lx, '"', false);
+        break;
+    case C_DOLLAR:
+        lex_dollar(lx, token);
+        break;
+    case C_PUNCT:
+        lex_punct(lx, token);
+        break;
+    case C_OP:
+        token->kind = SG_TOKEN_OPERATOR;
+        skip_operator(lx);
+        break;
+    default:
+        token->kind = SG_TOKEN_OPERATOR;
+        lx->p++;
+        break;
+    }
+}
+
+/* Fills match and depth. Unbalanced parentheses match themselves; the parser refuses such text anyway. */
+static void match_parens(struct sg_arena *arena, struct sg_token *v, size_t n) {
+    uint32_t *open = sg_arena_array(arena, uint32_t, n + 1);
+    uint32_t depth = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        v[i].match = i;
+        bool closes = v[i].punct == ')' || v[i].punct == ']';
+        if (closes && depth > 0) {
+            v[i].match = open[--depth];
+            v[v[i].match].match = i;
+        }
+        v[i].depth = depth;
+        if (v[i].punct == '(' || v[i].punct == '[')
+            open[depth++] = i;
+    }
+}
+
+void sg_tokenize(struct sg_arena *arena, struct sg_span text, struct sg_tokens *ret_tokens) {
+    struct sg_tokens tokens = {.text = text};
+    struct lexer lx = {.p = text.ptr, .end = text.ptr + text.len, .out = &tokens};
+    size_t cap = text.len / 4 + 16, n = 0;
+    struct sg_token *v = sg_arena_array(arena, struct sg_token, cap);
+    for (skip_blank(&lx); lx.p < lx.end; skip_blank(&lx)) {
+        if (n == cap) {
+            struct sg_token *bigger = sg_arena_array(arena, struct sg_token, cap * 2);
+            memcpy(bigger, v, sizeof *v * n);
+            v = bigger;
+            cap *= 2;
+        }
+        struct sg_token *token = &v[n++];
+        token->at = (uint32_t)(lx.p - text.ptr);
+        lex_one(&lx, token);
+        token->len = (uint32_t)(lx.p - text.ptr) - token->at;
+    }
+    match_parens(arena, v, n);
+    tokens.v = v;
+    tokens.n = n;
+    *ret_tokens = tokens;
+}
+
+size_t sg_statement_end(struct sg_span text) {
+    struct sg_tokens flags = {.text = text};
+    struct lexer lx = {.p = text.ptr, .end = text.ptr + text.len, .out = &flags};
+    size_t depth = 0;
+    for (skip_blank(&lx); lx.p < lx.end; skip_blank(&lx)) {
+        struct sg_token token = {0};
+        lex_one(&lx, &token);
+        if (token.punct == ';' && depth == 0)
+            break;
+        if (token.punct == '(')
+            depth++;
+        else if (token.punct == ')' && depth > 0)
+            depth--;
+    }
+    return (size_t)(lx.p - text.ptr);
+}
+
+size_t sg_token_at(const struct sg_tokens *tokens, size_t at) {
+    size_t lo = 0, hi = tokens->n;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (tokens->v[mid].at < at)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+struct sg_span sg_token_text(const struct sg_tokens *tokens, size_t i) {
+    return (struct sg_span){tokens->text.ptr + tokens->v[i].at, tokens->v[i].len};
+}
+
+size_t sg_token_end(const struct sg_tokens *tokens, size_t i) {
+    return (size_t)tokens->v[i].at + tokens->v[i].len;
+}
+
+bool sg_token_is_punct(const struct sg_tokens *tokens, size_t i, char punct) {
+    return i < tokens->n && tokens->v[i].kind == SG_TOKEN_PUNCT && tokens->v[i].punct == punct;
+}
+
+bool sg_token_is_word(const struct sg_tokens *tokens, size_t i, enum sg_word word) {
+    return i < tokens->n && tokens->v[i].word == word;
+}
+
+const char *sg_token_name(struct sg_arena *arena, const struct sg_tokens *tokens, size_t i) {
+    if (i >= tokens->n)
+        return NULL;
+    struct sg_span text = sg_token_text(tokens, i);
+    char *name = sg_arena_alloc(arena, text.len + 1);
+    size_t n = 0;
+    if (tokens->v[i].kind == SG_TOKEN_WORD) {
+        for (size_t k = 0; k < text.len; k++) {
+            char c = text.ptr[k];
+            name[n++] = c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+        }
+        return name;
+    }
+    if (tokens->v[i].kind != SG_TOKEN_QUOTED || text.ptr[0] != '"')
+        return NULL;
+    for (size_t k = 1; k + 1 < text.len; k++) {
+        name[n++] = text.ptr[k];
+        if (text.ptr[k] == '"')
+            k++;
+    }
+    return name;
+}
+
+/* Reserved words that can only follow a complete expression, but for the phrases that contain one of them. */
+static bool ends_expression(const struct sg_tokens *tokens, size_t i, size_t start) {
+    static const bool enders[] = {
+        [SG_WORD_EXCEPT] = true, [SG_WORD_FETCH] = true,     [SG_WORD_FOR] = true,       [SG_WORD_FROM] = true,
+        [SG_WORD_GROUP] = true,  [SG_WORD_HAVING] = true,    [SG_WORD_INTERSECT] = true, [SG_WORD_INTO] = true,
+        [SG_WORD_LIMIT] = true,  [SG_WORD_OFFSET] = true,    [SG_WORD_ON] = true,        [SG_WORD_ORDER] = true,
+        [SG_WORD_UNION] = true,  [SG_WORD_RETURNING] = true, [SG_WORD_WHERE] = true,     [SG_WORD_WINDOW] = true,
+        [SG_WORD_WHEN] = false,
+    };
+    enum sg_word word = tokens->v[i].word;
+    if (word >= sizeof enders || !enders[word] || i == start)
+        return false;
+    /* After AS or a dot any word is a label or a name. */
+    if (sg_token_is_punct(tokens, i - 1, '.') || sg_token_is_word(tokens, i - 1, SG_WORD_AS))
+        return false;
+    if (word == SG_WORD_FROM && sg_token_is_word(tokens, i - 1, SG_WORD_DISTINCT))
+        return false; /* IS [NOT] DISTINCT FROM */
+    if (word == SG_WORD_GROUP && sg_token_is_word(tokens, i - 1, SG_WORD_WITHIN))
+        return false; /* WITHIN GROUP (ORDER BY ...) */
+    if (word == SG_WORD_FOR && sg_token_is_word(tokens, i - 1, SG_WORD_COLLATION))
+        return false; /* COLLATION FOR (...) */
+    return true;
+}
+
+size_t sg_expr_end(const struct sg_tokens *tokens, size_t i) {
+    size_t start = i;
+    while (i < tokens->n) {
+        const struct sg_token *t = &tokens->v[i];
+        if (t->kind == SG_TOKEN_PUNCT) {
+            if (t->punct == ',' || t->punct == ';' || t->punct == ')' || t->punct == ']')
+                return i;
+            if ((t->punct == '(' || t->punct == '[') && t->match > i) {
+                i = t->match + 1;
+                continue;
+            }
+        } else if (t->word != SG_WORD_NONE && ends_expression(tokens, i, start)) {
+            return i;
+        }
+        i++;
+    }
+    return i;
+}
+
+size_t sg_end_before(const struct sg_tokens *tokens, size_t i) {
+    return i == 0 ? 0 : sg_token_end(tokens, i - 1);
+}
