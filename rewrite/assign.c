@@ -182,7 +182,7 @@ static void drop_assignment(struct sg_context *cx, const struct sg_entry *entry,
     bool last = drop->dropped + 1 == set->n;
     size_t from = last ? sg_end_before(&cx->tokens, token - 1) : cx->tokens.v[token].at;
     size_t to = last ? sg_end_before(&cx->tokens, end) : cx->tokens.v[end + 1].at;
-    sg_edit_replace(&cx->edits, from, to - from, SG_SPAN_LIT(""));
+    sg_edit_replace(&cx->edits, from, to - from, SG_SPAN_LIT(""))->not_in_copies = true;
 }
 
 static void resolve_values(struct sg_context *cx, const struct sg_targets *set, const struct sg_scope *scope) {

@@ -29,8 +29,8 @@ struct sg_cache *sg_cache_new(size_t max_bytes) {
     return cache;
 }
 
-uint64_t sg_cache_hash(const struct sg_request *request, uint64_t epoch) {
-    uint64_t seed = epoch * 64 + (uint64_t)request->star * 16 + (request->backslash_quotes ? 8u : 0u) +
+uint64_t sg_cache_hash(const struct sg_request *request, uint64_t serial) {
+    uint64_t seed = serial * 64 + (uint64_t)request->star * 16 + (request->backslash_quotes ? 8u : 0u) +
                     (request->unsafe_encoding ? 4u : 0u) + (request->utf8 ? 2u : 0u) + (request->extended ? 1u : 0u);
     return XXH3_64bits_withSeed(request->sql.ptr, request->sql.len, seed);
 }
@@ -60,9 +60,9 @@ static struct slot **bucket_of(struct sg_cache *cache, uint64_t hash) {
 }
 
 struct sg_full_plan *sg_cache_find(struct sg_cache *cache, uint64_t hash, const struct sg_request *request,
-                                   uint64_t epoch) {
+                                   uint64_t serial) {
     for (struct slot *slot = *bucket_of(cache, hash); slot; slot = slot->chain) {
-        if (slot->hash != hash || slot->plan->plan.epoch != epoch || !same_key(&slot->plan->key, request))
+        if (slot->hash != hash || slot->plan->serial != serial || !same_key(&slot->plan->key, request))
             continue;
         if (slot != cache->newest) {
             unlink_use(cache, slot);

@@ -43,6 +43,7 @@ struct sg_table {
 struct sg_snapshot {
     atomic_size_t refs;
     uint64_t epoch;
+    uint64_t serial; /* no other snapshot of this process has it: epochs of different databases may be equal */
     struct sg_catalog *catalog;
     struct sg_relation **by_name; /* sorted by name, then schema */
     struct sg_mapping *mappings;

@@ -91,7 +91,7 @@ static void render_range(struct renderer *r, size_t from, size_t to) {
     bool whole = from == 0 && to == r->text.len;
     for (size_t i = 0; i < r->edits->n && !r->bad; i++) {
         const struct sg_change *change = &r->edits->v[i];
-        if (change->at < from || (change->unless && *change->unless))
+        if (change->at < from || (change->unless && *change->unless) || (change->not_in_copies && r->depth > 1))
             continue;
         if (change->at >= to && !(whole && change->at == to))
             break;

@@ -21,6 +21,7 @@ struct sg_change {
     size_t order; /* changes at one place apply in the order they were made */
     struct sg_piece pieces[3];
     const bool *unless; /* dropped when true at render time; NULL: never */
+    bool not_in_copies; /* what it removes here is still there in copies of the place */
 };
 
 struct sg_edits {

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-struct sg_full_plan *sg_plan_make(const struct sg_plan *scratch, const struct sg_request *key) {
+struct sg_full_plan *sg_plan_make(const struct sg_plan *scratch, const struct sg_request *key, uint64_t serial) {
     struct sg_full_plan *full = calloc(1, sizeof *full);
     if (!full)
         abort();
@@ -14,6 +14,7 @@ struct sg_full_plan *sg_plan_make(const struct sg_plan *scratch, const struct sg
         full->plan.sql.ptr = sg_arena_strndup(&full->arena, scratch->sql.ptr, scratch->sql.len);
         full->plan.edits = sg_arena_copy(&full->arena, scratch->edits, edits_bytes);
     }
+    full->serial = serial;
     full->key = *key;
     full->key.sql.ptr = sg_arena_strndup(&full->arena, key->sql.ptr, key->sql.len);
     if (key->search_path)

@@ -10,10 +10,11 @@ struct sg_full_plan {
     size_t refs;
     struct sg_arena arena; /* all that follows, and plan's pointers, live here */
     struct sg_request key; /* with its own copies of text and search_path */
+    uint64_t serial;       /* of the snapshot it was made for */
     size_t bytes;
 };
 
 /* A plan of its own, copied out of scratch memory; one reference is the caller's. */
-struct sg_full_plan *sg_plan_make(const struct sg_plan *scratch, const struct sg_request *key);
+struct sg_full_plan *sg_plan_make(const struct sg_plan *scratch, const struct sg_request *key, uint64_t serial);
 
 #endif

@@ -72,7 +72,7 @@ static struct sg_full_plan *plan_cold(struct sg_rewriter *rw, const struct sg_sn
     plan.used_old = cx.used_old;
     plan.used_new = cx.used_new;
     plan.used_star = cx.used_star;
-    struct sg_full_plan *full = sg_plan_make(&plan, request);
+    struct sg_full_plan *full = sg_plan_make(&plan, request, snapshot->serial);
     sg_arena_reset(&rw->scratch);
     return full;
 }
@@ -89,8 +89,8 @@ const struct sg_plan *sg_rewriter_plan(struct sg_rewriter *rw, struct sg_snapsho
         rw->stats.prefilter_pass++;
         return NULL;
     }
-    uint64_t hash = sg_cache_hash(request, snapshot->epoch);
-    struct sg_full_plan *plan = sg_cache_find(rw->cache, hash, request, snapshot->epoch);
+    uint64_t hash = sg_cache_hash(request, snapshot->serial);
+    struct sg_full_plan *plan = sg_cache_find(rw->cache, hash, request, snapshot->serial);
     if (plan) {
         rw->stats.cache_hit++;
         sg_plan_ref(&plan->plan);

@@ -76,6 +76,13 @@ static struct sg_table *table_for(struct sg_snapshot *s, struct sg_relation *rel
 
 /* Which of the two columns exists depends on the phase, and on the moment within its DDL; one of them always does. */
 static bool check_mapping(const struct sg_relation *relation, const struct sg_mapping *m, struct sg_error *reterr) {
+    for (size_t i = 0; i < m->shape_len; i++) {
+        if (strcmp(m->shape[i].name, m->new_name) == 0) {
+            sg_error_set(reterr, SG_SQLSTATE_DUPLICATE_COLUMN, "column \"%s\" of relation \"%s.%s\" already exists",
+                         m->new_name, m->schema, m->table);
+            return false;
+        }
+    }
     bool has_old = sg_relation_column(relation, m->old_name) != NULL;
     bool has_new = sg_relation_column(relation, m->new_name) != NULL;
     if (has_old || (has_new && m->phase != SG_PHASE_PLANNED))
@@ -131,7 +138,9 @@ struct sg_snapshot *sg_snapshot_new(uint64_t epoch, struct sg_catalog *catalog, 
     struct sg_snapshot *s = calloc(1, sizeof *s);
     if (!s)
         abort();
+    static atomic_uint_fast64_t serials;
     atomic_init(&s->refs, 1);
+    s->serial = atomic_fetch_add_explicit(&serials, 1, memory_order_relaxed);
     s->epoch = epoch;
     s->catalog = catalog;
     index_by_name(s);

@@ -51,11 +51,18 @@ static const struct sg_table *mentions(const struct sg_context *cx, const struct
 
 /* ---- COPY of a table ---- */
 
+static bool all_planned(const struct sg_table *table) {
+    for (size_t i = 0; i < table->mappings_len; i++)
+        if (table->mappings[i].mapping->phase != SG_PHASE_PLANNED)
+            return false;
+    return true;
+}
+
 /* COPY t (a, b) TO -> COPY (SELECT a, x AS b FROM t) TO: labels for HEADER, columns for the count. */
 static void copy_to(struct sg_context *cx, const struct sg_statement *statement, const struct sg_table *table) {
     const char *list = "";
     size_t n = statement->columns.n ? statement->columns.n : table->shape_len;
-    bool same = statement->columns.n > 0;
+    bool same = statement->columns.n > 0 || all_planned(table);
     for (size_t i = 0; i < n; i++) {
         const char *name = statement->columns.n ? statement->columns.v[i] : table->shape[i].name;
         const struct sg_table_mapping *m = sg_table_mapping(table, name);
@@ -86,18 +93,16 @@ static void copy_to(struct sg_context *cx, const struct sg_statement *statement,
 
 /* COPY FROM in a phase with one physical column: only the column list may need other names. */
 static void copy_from(struct sg_context *cx, const struct sg_statement *statement, const struct sg_table *table) {
-    bool both = false, all_planned = true;
-    for (size_t i = 0; i < table->mappings_len; i++) {
+    bool both = false;
+    for (size_t i = 0; i < table->mappings_len; i++)
         both |= sg_phase_writes_both(table->mappings[i].mapping->phase);
-        all_planned &= table->mappings[i].mapping->phase == SG_PHASE_PLANNED;
-    }
     if (both) {
         sg_refuse(cx, statement->target->at, table,
                   "Use INSERT while the migration writes both columns, or load the rows before START or after CONTRACT.",
                   "COPY FROM into this table");
         return;
     }
-    if (statement->columns.n == 0 && all_planned)
+    if (statement->columns.n == 0 && all_planned(table))
         return;
     const char *list = "";
     size_t n = statement->columns.n ? statement->columns.n : table->shape_len;

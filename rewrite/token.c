@@ -1,6 +1,6 @@
 #include "token.h"
 
-#include <stdlib.h>
+#include <strings.h>
 
 enum char_class {
     C_OTHER, /* a byte SQL gives no meaning: one-character operator */
@@ -296,15 +296,42 @@ void sg_tokenize(struct sg_arena *arena, struct sg_span text, struct sg_tokens *
     *ret_tokens = tokens;
 }
 
+/* Follows a SQL-standard function body, BEGIN ATOMIC ... END, whose semicolons end nothing. */
+struct body {
+    size_t words; /* seen so far */
+    bool create;  /* CREATE [OR REPLACE] FUNCTION or PROCEDURE */
+    size_t depth; /* BEGINs and CASEs open */
+};
+
+static bool word_is(const char *p, size_t len, const char *word) {
+    return len == strlen(word) && strncasecmp(p, word, len) == 0;
+}
+
+static void follow_body(struct body *body, const char *p, size_t len) {
+    size_t at = body->words++;
+    if (at < 4 && (word_is(p, len, "function") || word_is(p, len, "procedure")))
+        body->create = true;
+    if (!body->create)
+        return;
+    if (word_is(p, len, "begin") || (body->depth && word_is(p, len, "case")))
+        body->depth++;
+    else if (body->depth && word_is(p, len, "end"))
+        body->depth--;
+}
+
 size_t sg_statement_end(struct sg_span text) {
     struct sg_tokens flags = {.text = text};
     struct lexer lx = {.p = text.ptr, .end = text.ptr + text.len, .out = &flags};
+    struct body body = {0};
     size_t depth = 0;
     for (skip_blank(&lx); lx.p < lx.end; skip_blank(&lx)) {
         struct sg_token token = {0};
+        const char *start = lx.p;
         lex_one(&lx, &token);
-        if (token.punct == ';' && depth == 0)
+        if (token.punct == ';' && depth == 0 && body.depth == 0)
             break;
+        if (token.kind == SG_TOKEN_WORD)
+            follow_body(&body, start, (size_t)(lx.p - start));
         if (token.punct == '(')
             depth++;
         else if (token.punct == ')' && depth > 0)

@@ -156,7 +156,7 @@ static void drop_item(struct sg_context *cx, const struct sg_table *table, const
     bool last = drop->dropped + 1 == row->n;
     size_t from = last ? items[drop->dropped - 1].to : dropped.from;
     size_t to = last ? dropped.to : items[drop->dropped + 1].from;
-    sg_edit_replace(&cx->edits, from, to - from, SG_SPAN_LIT(""));
+    sg_edit_replace(&cx->edits, from, to - from, SG_SPAN_LIT(""))->not_in_copies = true;
 }
 
 static bool rows_need_wrap(const struct sg_query *q, const struct sg_column_plan *plan) {
