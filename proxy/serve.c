@@ -248,6 +248,7 @@ static void start_control(struct app *app) {
         .backfill_max_p99_ratio = config->backfill_max_p99_ratio,
         .lock_timeout_ms = (int)config->control_lock_timeout_ms,
         .poll_ms = (int)config->control_poll_ms,
+        .lease_ms = (int)config->lease_ms,
     };
     struct sg_control_events events = {on_first_try, on_engine, app};
     app->control = sg_control_start(&engine, app->hub, &events);
@@ -287,6 +288,7 @@ static bool app_start(struct app *app, struct sg_error *reterr) {
             .on_request = on_request,
             .on_request_arg = app,
             .config = config,
+            .hub = app->hub,
         };
         app->console = sg_console_new(&console);
     }

@@ -16,6 +16,9 @@
     X(UNDEFINED_OBJECT, "42704")                                                                                      \
     X(AMBIGUOUS_COLUMN, "42702")                                                                                      \
     X(DUPLICATE_COLUMN, "42701")                                                                                      \
+    X(UNDEFINED_PREPARED, "26000")                                                                                    \
+    X(UNDEFINED_PORTAL, "34000")                                                                                      \
+    X(DUPLICATE_PREPARED, "42P05")                                                                                    \
     X(DUPLICATE_OBJECT, "42710")                                                                                      \
     X(WRONG_OBJECT_TYPE, "42809")                                                                                     \
     X(INVALID_PARAMETER_VALUE, "22023")                                                                               \

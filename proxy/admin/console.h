@@ -10,8 +10,12 @@
 
 #include "segue/span.h"
 
+#include <stdbool.h>
+#include <stdint.h>
+
 struct sg_config;
 struct sg_engine;
+struct sg_hub;
 struct sg_server;
 struct sg_console; /* all console sessions of this process */
 
@@ -27,6 +31,7 @@ struct sg_console_config {
     void (*on_request)(void *arg, enum sg_console_request request);
     void *on_request_arg;
     const struct sg_config *config; /* for SHOW CONFIG */
+    struct sg_hub *hub;             /* for EXPLAIN REWRITE; outlives the console */
 };
 
 /* The config's strings are copied, the sg_config is not. */
@@ -49,5 +54,8 @@ void sg_console_set_config(struct sg_console *console, const struct sg_config *c
  * FATAL 42501 when the user is neither admin nor stats. pending: bytes the client sent already, copied.
  */
 void sg_console_adopt(struct sg_console *console, int fd, const char *user, struct sg_span pending);
+
+/* A CancelRequest: true when the key is that of a console session, whose WAIT then ends with 57014. Any thread. */
+bool sg_console_cancel(struct sg_console *console, uint32_t pid, struct sg_span key);
 
 #endif

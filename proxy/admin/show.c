@@ -1,0 +1,193 @@
+/* What the console knows of the process itself, and EXPLAIN REWRITE. */
+#include "proxy/admin/registry.h"
+#include "proxy/admin/run.h"
+#include "proxy/net/hub.h"
+#include "proxy/net/server.h"
+#include "segue/rewrite.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define LEN(a) (sizeof(a) / sizeof((a)[0]))
+
+static bool show_help(struct sg_result *result) {
+    static const char *const names[] = {"command", "role", "description"};
+    sg_result_columns(result, names, LEN(names));
+    for (size_t i = 0; i < sg_command_rows(); i++) {
+        enum sg_command_role role = sg_command_role(i);
+        if (role == SG_ROLE_STATS || role == SG_ROLE_ADMIN)
+            sg_result_row(result, (const char *const[]){sg_command_syntax(i), role == SG_ROLE_ADMIN ? "admin" : "stats",
+                                                        sg_command_doc(i)});
+    }
+    return true;
+}
+
+static bool show_version(struct sg_result *result) {
+    static const char *const names[] = {"version"};
+    sg_result_columns(result, names, LEN(names));
+    sg_result_row(result, (const char *const[]){"segue " SEGUE_VERSION});
+    return true;
+}
+
+static bool show_config(struct sg_console *console, struct sg_result *result) {
+    static const char *const names[] = {"key", "value", "default", "changeable"};
+    static const char *const changes[] = {
+        [SG_CHANGE_RELOAD] = "reload", [SG_CHANGE_RESTART] = "restart", [SG_CHANGE_LATER] = "not supported yet"};
+    char value[1024];
+    sg_result_columns(result, names, LEN(names));
+    pthread_mutex_lock(&console->lock);
+    for (size_t i = 0; i < sg_config_keys(); i++) {
+        sg_config_value(console->config, i, value, sizeof(value));
+        sg_result_row(result, (const char *const[]){sg_config_key_name(i), value, sg_config_key_default(i),
+                                                    changes[sg_config_key_change(i)]});
+    }
+    pthread_mutex_unlock(&console->lock);
+    return true;
+}
+
+static bool show_databases(struct sg_console *console, struct sg_result *result) {
+    static const char *const names[] = {"name", "host", "port"};
+    sg_result_columns(result, names, LEN(names));
+    pthread_mutex_lock(&console->lock);
+    for (size_t i = 0; i < console->config->databases_len; i++) {
+        const struct sg_config_database *database = &console->config->databases[i];
+        PQconninfoOption *options = PQconninfoParse(database->conninfo, NULL);
+        const char *host = NULL, *hostaddr = NULL, *port = NULL;
+        for (PQconninfoOption *o = options; o && o->keyword; o++) {
+            if (strcmp(o->keyword, "host") == 0)
+                host = o->val;
+            else if (strcmp(o->keyword, "hostaddr") == 0)
+                hostaddr = o->val;
+            else if (strcmp(o->keyword, "port") == 0)
+                port = o->val;
+        }
+        sg_result_row(result, (const char *const[]){database->name, host ? host : hostaddr, port});
+        PQconninfoFree(options);
+    }
+    pthread_mutex_unlock(&console->lock);
+    return true;
+}
+
+static bool show_stats(struct sg_console *console, struct sg_result *result, struct sg_error *reterr) {
+    struct sg_server_stats stats;
+    pthread_mutex_lock(&console->lock);
+    const struct sg_server *server = console->server;
+    if (server)
+        sg_server_stats(server, &stats);
+    pthread_mutex_unlock(&console->lock);
+    if (!server) {
+        sg_error_set(reterr, SG_SQLSTATE_CANNOT_CONNECT_NOW, "segue is still starting");
+        return false;
+    }
+    const struct {
+        const char *name;
+        uint64_t value;
+    } counters[] = {{"sessions", stats.sessions},
+                    {"logins", stats.logins},
+                    {"refused_logins", stats.refused_logins},
+                    {"cancels", stats.cancels},
+                    {"client_bytes", stats.client_bytes},
+                    {"server_bytes", stats.server_bytes},
+                    {"transactions", stats.transactions},
+                    {"statements", stats.statements},
+                    {"rewritten", stats.rewritten},
+                    {"refused", stats.refused},
+                    {"reprepared", stats.reprepared},
+                    {"prepared_statements", stats.prepared_statements},
+                    {"prepared_bytes", stats.prepared_bytes}};
+    static const char *const names[] = {"name", "value"};
+    sg_result_columns(result, names, LEN(names));
+    for (size_t i = 0; i < LEN(counters); i++) {
+        char value[24];
+        snprintf(value, sizeof(value), "%" PRIu64, counters[i].value);
+        sg_result_row(result, (const char *const[]){counters[i].name, value});
+    }
+    return true;
+}
+
+bool sg_admin_session_show(struct sg_admin_session *session, const struct sg_command *command, struct sg_result *result,
+                           struct sg_error *reterr) {
+    struct sg_console *console = session->console;
+    switch (command->id) {
+    case SG_COMMAND_SHOW_HELP:
+        return show_help(result);
+    case SG_COMMAND_SHOW_VERSION:
+        return show_version(result);
+    case SG_COMMAND_SHOW_CONFIG:
+        return show_config(console, result);
+    case SG_COMMAND_SHOW_DATABASES:
+        return show_databases(console, result);
+    case SG_COMMAND_SHOW_STATS:
+        return show_stats(console, result, reterr);
+    default:
+        sg_error_set(reterr, SG_SQLSTATE_INTERNAL_ERROR, "command %d has no function", (int)command->id);
+        return false;
+    }
+}
+
+/* ---- EXPLAIN REWRITE ---- */
+
+/* "rename_nick (dual_write, old name), ..." */
+static const char *list_mappings(struct sg_arena *arena, struct sg_snapshot *snapshot, const struct sg_plan *plan) {
+    const char *list = NULL;
+    for (size_t i = 0; i < sg_snapshot_mappings(snapshot) && i < 64; i++) {
+        const struct sg_mapping *mapping = sg_snapshot_mapping(snapshot, i);
+        uint64_t bit = (uint64_t)1 << i;
+        if (!((plan->used_old | plan->used_new | plan->used_star) & bit))
+            continue;
+        list = sg_arena_printf(arena, "%s%s%s (%s:%s%s%s)", list ? list : "", list ? ", " : "", mapping->migration,
+                               sg_phase_name(mapping->phase), plan->used_old & bit ? " old" : "",
+                               plan->used_new & bit ? " new" : "", plan->used_star & bit ? " *" : "");
+    }
+    return list;
+}
+
+static enum sg_star default_star(struct sg_console *console) {
+    enum sg_star star = SG_STAR_BOTH;
+    pthread_mutex_lock(&console->lock);
+    sg_star_from_name(console->config->star, &star);
+    pthread_mutex_unlock(&console->lock);
+    return star;
+}
+
+bool sg_admin_session_explain(struct sg_admin_session *session, const struct sg_command *command,
+                              struct sg_result *result, struct sg_error *reterr) {
+    static const char *const names[] = {"action", "mappings", "sql", "reason", "hint"};
+    struct sg_console *console = session->console;
+    if (command->database && strcmp(command->database, console->database) != 0) {
+        sg_error_set(reterr, SG_SQLSTATE_UNDEFINED_OBJECT, "nothing is rewritten in database \"%s\"",
+                     command->database);
+        sg_error_detail(reterr, "The control connection is to database \"%s\".", console->database);
+        return false;
+    }
+    struct sg_snapshot *snapshot = sg_hub_current(console->hub);
+    if (!snapshot) {
+        sg_error_set(reterr, SG_SQLSTATE_OBJECT_NOT_IN_PREREQUISITE_STATE, "the mappings are not known yet");
+        sg_error_hint(reterr, "segue's log says what the migration engine is waiting for.");
+        return false;
+    }
+    struct sg_rewriter *rewriter = sg_rewriter_new(65536);
+    struct sg_request request = {.sql = sg_span_of(command->sql),
+                                 .star = default_star(console),
+                                 .search_path = "\"$user\", public",
+                                 .utf8 = true};
+    const struct sg_plan *plan = sg_rewriter_plan(rewriter, snapshot, &request);
+    static const char *const actions[] = {[SG_PASS] = "pass", [SG_REWRITE] = "rewrite", [SG_REFUSE] = "refuse"};
+    enum sg_action action = plan ? plan->action : SG_PASS;
+    sg_result_columns(result, names, LEN(names));
+    sg_result_row(result, (const char *const[]){
+                              actions[action],
+                              plan ? list_mappings(result->arena, snapshot, plan) : NULL,
+                              action == SG_PASS      ? command->sql
+                              : action == SG_REWRITE ? sg_arena_strndup(result->arena, plan->sql.ptr, plan->sql.len)
+                                                     : NULL,
+                              action != SG_REFUSE ? NULL
+                              : plan->error.detail[0]
+                                  ? sg_arena_printf(result->arena, "%s (%s)", plan->error.message, plan->error.detail)
+                                  : plan->error.message,
+                              action == SG_REFUSE && plan->error.hint[0] ? plan->error.hint : NULL,
+                          });
+    sg_rewriter_free(rewriter);
+    sg_snapshot_unref(snapshot);
+    return true;
+}

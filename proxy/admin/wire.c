@@ -1,0 +1,144 @@
+#include "proxy/admin/wire.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define READ_BYTES 8192
+
+void sg_wire_init(struct sg_wire *wire, int fd, struct sg_span pending) {
+    *wire = (struct sg_wire){.fd = fd, .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+    if (wire->wake_fd < 0)
+        abort();
+    if (pending.len)
+        sg_buf_put(&wire->in, pending.ptr, pending.len);
+}
+
+void sg_wire_free(struct sg_wire *wire) {
+    close(wire->fd);
+    close(wire->wake_fd);
+    sg_buf_free(&wire->in);
+    sg_buf_free(&wire->out);
+}
+
+void sg_wire_wake(struct sg_wire *wire) {
+    uint64_t one = 1;
+    if (write(wire->wake_fd, &one, sizeof(one)) < 0) {
+        /* the counter is full: it is awake */
+    }
+}
+
+/* Waits for one direction of the socket or the wake-up. OK also when the time is up (*ret_revents is 0 then). */
+static enum sg_wire_event wait_for(struct sg_wire *wire, short events, int wait_ms, short *ret_revents) {
+    struct pollfd fds[] = {{.fd = wire->wake_fd, .events = POLLIN},
+                           {.fd = wire->fd, .events = (short)(events | POLLRDHUP)}};
+    int n = poll(fds, 2, wait_ms);
+    *ret_revents = 0;
+    if (n < 0)
+        return errno == EINTR ? SG_WIRE_OK : SG_WIRE_GONE;
+    uint64_t count;
+    if (fds[0].revents && read(wire->wake_fd, &count, sizeof(count)) > 0)
+        return SG_WIRE_WOKEN;
+    *ret_revents = fds[1].revents;
+    return SG_WIRE_OK;
+}
+
+/* Reads what is there. */
+static enum sg_wire_event fill(struct sg_wire *wire) {
+    if (wire->in_at == wire->in.len)
+        wire->in.len = wire->in_at = 0;
+    if (wire->in_at > wire->in.len / 2) {
+        memmove(wire->in.data, wire->in.data + wire->in_at, wire->in.len - wire->in_at);
+        wire->in.len -= wire->in_at;
+        wire->in_at = 0;
+    }
+    sg_buf_reserve(&wire->in, READ_BYTES);
+    ssize_t n = recv(wire->fd, wire->in.data + wire->in.len, READ_BYTES, MSG_DONTWAIT);
+    if (n < 0)
+        return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? SG_WIRE_OK : SG_WIRE_GONE;
+    wire->in.len += (size_t)n;
+    return n ? SG_WIRE_OK : SG_WIRE_GONE;
+}
+
+enum sg_wire_event sg_wire_read(struct sg_wire *wire, struct sg_frame *ret_frame, const uint8_t **ret_body) {
+    for (;;) {
+        size_t have = wire->in.len - wire->in_at;
+        const uint8_t *at = have ? wire->in.data + wire->in_at : NULL;
+        struct sg_frame frame;
+        enum sg_read read = have ? sg_frame_header(at, have, SG_WIRE_MESSAGE_MAX_BYTES, &frame) : SG_READ_MORE;
+        if (read == SG_READ_BAD)
+            return SG_WIRE_BAD;
+        if (read == SG_READ_OK && have >= SG_FRAME_HEADER_BYTES + (size_t)frame.body_bytes) {
+            *ret_frame = frame;
+            *ret_body = at + SG_FRAME_HEADER_BYTES;
+            wire->in_at += SG_FRAME_HEADER_BYTES + (size_t)frame.body_bytes;
+            return SG_WIRE_OK;
+        }
+        short revents;
+        enum sg_wire_event event = wait_for(wire, POLLIN, -1, &revents);
+        if (event == SG_WIRE_OK && revents)
+            event = fill(wire);
+        if (event != SG_WIRE_OK)
+            return event;
+    }
+}
+
+static int64_t now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+enum sg_wire_event sg_wire_idle(struct sg_wire *wire, int wait_ms) {
+    int64_t until = now_ms() + wait_ms;
+    for (int64_t left = wait_ms; left > 0; left = until - now_ms()) {
+        /* A client that sends on and on while it waits is not read beyond the bound; it is then noticed by RDHUP. */
+        bool is_full = wire->in.len - wire->in_at > SG_WIRE_MESSAGE_MAX_BYTES;
+        short revents;
+        enum sg_wire_event event = wait_for(wire, is_full ? 0 : POLLIN, (int)left, &revents);
+        if (event == SG_WIRE_OK && (revents & (POLLRDHUP | POLLHUP | POLLERR)))
+            event = SG_WIRE_GONE;
+        else if (event == SG_WIRE_OK && revents)
+            event = fill(wire);
+        if (event != SG_WIRE_OK)
+            return event;
+    }
+    return SG_WIRE_OK;
+}
+
+/* OK: some or nothing was sent; GONE. */
+static enum sg_wire_event send_some(struct sg_wire *wire, size_t *sent) {
+    ssize_t n = send(wire->fd, wire->out.data + *sent, wire->out.len - *sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n < 0)
+        return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? SG_WIRE_OK : SG_WIRE_GONE;
+    *sent += (size_t)n;
+    return SG_WIRE_OK;
+}
+
+enum sg_wire_event sg_wire_flush(struct sg_wire *wire) {
+    size_t sent = 0;
+    enum sg_wire_event event = SG_WIRE_OK;
+    while (sent < wire->out.len && event == SG_WIRE_OK) {
+        size_t before = sent;
+        short revents;
+        event = send_some(wire, &sent);
+        if (event == SG_WIRE_OK && sent == before)
+            event = wait_for(wire, POLLOUT, -1, &revents);
+    }
+    if (sent)
+        memmove(wire->out.data, wire->out.data + sent, wire->out.len - sent);
+    wire->out.len -= sent;
+    return event;
+}
+
+void sg_wire_flush_now(struct sg_wire *wire) {
+    size_t sent = 0;
+    if (wire->out.len)
+        send_some(wire, &sent);
+    wire->out.len = 0;
+}
