@@ -30,8 +30,8 @@ uint64_t sg_hub_oldest_epoch(const struct sg_hub *hub);
  * refused with 57P03, because nothing may be forwarded before the mappings are known. */
 void sg_hub_set_ready(struct sg_hub *hub, bool ready);
 
-/* Client-visible latency of the recent past, for the backfill's throttle: p99 in microseconds over about a second, 0 when
- * there was no traffic. Any thread. */
+/* Client-visible latency of the recent past, for the backfill's throttle: p99 in microseconds over about a second, 0
+ * when there was no traffic. Any thread. */
 uint64_t sg_hub_p99_us(const struct sg_hub *hub);
 
 #endif

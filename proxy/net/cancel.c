@@ -1,0 +1,108 @@
+/*
+ *      start -> dial -> write packet -> read until EOF -> close -> on_done
+ *                  \_________ failed, or out of time ______^
+ */
+#include "cancel.h"
+
+#include "worker.h"
+
+#include <stdlib.h>
+
+#define GIVE_UP_MS 10000
+
+struct cancel {
+    struct sg_worker *worker;
+    struct sg_dial dial;
+    union sg_stream stream;
+    uv_timer_t timer;
+    uv_write_t write;
+    struct sg_buf packet;
+    void (*on_done)(void *arg);
+    void *arg;
+    bool is_connected;
+    uint8_t sink[64];
+};
+
+static void on_all_closed(uv_handle_t *handle) {
+    struct cancel *cancel = handle->data;
+    cancel->worker->cancels_open--;
+    if (cancel->on_done) {
+        cancel->on_done(cancel->arg);
+    }
+    sg_buf_free(&cancel->packet);
+    free(cancel);
+}
+
+static void close_timer(struct cancel *cancel) {
+    cancel->timer.data = cancel;
+    uv_close((uv_handle_t *)&cancel->timer, on_all_closed);
+}
+
+static void on_stream_closed(uv_handle_t *handle) {
+    close_timer(handle->data);
+}
+
+static void end(struct cancel *cancel) {
+    if (!uv_is_closing(&cancel->stream.handle)) {
+        uv_close(&cancel->stream.handle, on_stream_closed);
+    }
+}
+
+static void give_sink(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buf) {
+    struct cancel *cancel = handle->data;
+    *ret_buf = uv_buf_init((char *)cancel->sink, sizeof(cancel->sink));
+}
+
+static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf) {
+    if (nread < 0) {
+        end(stream->data);
+    }
+}
+
+static void on_written(uv_write_t *req, int status) {
+    if (status < 0 && status != UV_ECANCELED) {
+        end(req->data);
+    }
+}
+
+static void on_timeout(uv_timer_t *timer) {
+    struct cancel *cancel = timer->data;
+    if (cancel->is_connected) {
+        end(cancel);
+    } else {
+        sg_dial_cancel(&cancel->dial);
+    }
+}
+
+static void on_dialled(struct sg_dial *dial, int status) {
+    struct cancel *cancel = (struct cancel *)((char *)dial - offsetof(struct cancel, dial));
+    if (status < 0) {
+        close_timer(cancel);
+        return;
+    }
+    cancel->is_connected = true;
+    cancel->stream.handle.data = cancel;
+    cancel->write.data = cancel;
+    uv_buf_t buf = uv_buf_init((char *)cancel->packet.data, (unsigned)cancel->packet.len);
+    if (uv_write(&cancel->write, &cancel->stream.stream, &buf, 1, on_written) < 0 ||
+        uv_read_start(&cancel->stream.stream, give_sink, on_read) < 0) {
+        end(cancel);
+    }
+}
+
+void sg_cancel_start(struct sg_worker *worker, struct sg_span packet, void (*on_done)(void *arg), void *arg) {
+    struct cancel *cancel = calloc(1, sizeof(*cancel));
+    if (!cancel) {
+        abort();
+    }
+    cancel->worker = worker;
+    cancel->on_done = on_done;
+    cancel->arg = arg;
+    sg_buf_put(&cancel->packet, packet.ptr, packet.len);
+    worker->cancels_open++;
+    sg_count(&worker->counters.cancels, 1);
+    uv_timer_init(&worker->loop, &cancel->timer);
+    cancel->timer.data = cancel;
+    uv_timer_start(&cancel->timer, on_timeout, GIVE_UP_MS, 0);
+    sg_dial_start(&cancel->dial, &worker->loop, &worker->shared->upstream, &cancel->stream, on_dialled);
+}

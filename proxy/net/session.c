@@ -1,0 +1,514 @@
+/*
+ * The life of a session.
+ *
+ *   sg_session_open --> START --sg_startup_feed--> DIAL --sg_session_relay--> RELAY
+ *                         |  \                      |                         |   |
+ *                         |   \--CancelRequest--> CANCEL                      |   |
+ *                         |                         |  cancel is through      |   |
+ *                         |                         v                         |   |
+ *                         +--sg_session_close---> CLOSED <--server closed--+  |   |
+ *                         |                         ^                      |  |   |
+ *                         |                         |         LINGER <-----+--+   |  client_gone: Terminate (and a
+ *                         |                         |                             |  cancel, if busy) is sent, the
+ *                         |                         |                             |  server's last words are dropped
+ *                         +--sg_session_fatal--> FLUSH <--server_gone-------------+
+ *                                                          what is queued for the client goes out
+ *
+ * Invariants:
+ *   1. A side is read only while the other side's queue is clear: a session holds at most one chunk each way.
+ *   2. Only whole messages, and the beginnings of messages whose rest is forwarded too, reach the other side; a message
+ *      of ours goes out only at a boundary (sg_flow_at_boundary).
+ *   3. expect has an entry for each forwarded message the server still has to answer, in order. Ours included.
+ *   4. has_snapshots and an entry in expect imply a pin; it is dropped only at ReadyForQuery 'I' with expect empty.
+ *   5. The status byte of ReadyForQuery is the only source of the transaction's state.
+ *   6. A session that neither reads nor writes owns no buffer.
+ *   7. holds counts every handle and callback that refers to the session; memory goes when it is 0, after CLOSED.
+ */
+#include "session.h"
+
+#include "cancel.h"
+#include "proxy/log.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define LINGER_MS 10000 /* the server's time to go after Terminate */
+#define FLUSH_MS  5000  /* the client's time to read our last words */
+
+static void client_gone(struct sg_session *s, int error);
+static void close_server(struct sg_session *s);
+static void server_gone(struct sg_session *s);
+static void relay_client(struct sg_session *s, const uint8_t *chunk, size_t len);
+
+#define session_of(ptr, member) ((struct sg_session *)((char *)(ptr)-offsetof(struct sg_session, member)))
+
+/* ---- Reading ---- */
+
+static void on_client_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf) {
+    struct sg_session *s = stream->data;
+    if (nread < 0) {
+        client_gone(s, (int)nread);
+        return;
+    }
+    sg_count(&s->worker->counters.client_bytes, (uint64_t)nread);
+    if (s->state == SG_SESSION_START) {
+        sg_buf_put(&s->rest, buf->base, (size_t)nread);
+        sg_startup_feed(s);
+    } else if (s->state == SG_SESSION_RELAY) {
+        relay_client(s, (const uint8_t *)buf->base, (size_t)nread);
+    }
+    /* In every other state the client's words no longer matter. */
+}
+
+void sg_session_read_client(struct sg_session *s, bool on) {
+    if (on == s->is_client_reading || !s->is_client_open || s->is_client_eof) {
+        return;
+    }
+    s->is_client_reading = on;
+    if (!on) {
+        uv_read_stop(&s->client.stream);
+    } else if (uv_read_start(&s->client.stream, sg_worker_alloc_cb, on_client_read) < 0) {
+        sg_session_close(s);
+    }
+}
+
+static void on_server_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf);
+
+static void read_server(struct sg_session *s, bool on) {
+    if (on == s->is_server_reading || !s->is_server_open) {
+        return;
+    }
+    s->is_server_reading = on;
+    if (!on) {
+        uv_read_stop(&s->server.stream);
+    } else if (uv_read_start(&s->server.stream, sg_worker_alloc_cb, on_server_read) < 0) {
+        sg_session_close(s);
+    }
+}
+
+/* ---- Relaying ---- */
+
+enum sg_verdict sg_session_stall(struct sg_session *s, uint32_t until) {
+    s->stalled_until = until;
+    return SG_STALL;
+}
+
+static void protocol_violation(struct sg_session *s) {
+    struct sg_error err = {0};
+    sg_error_set(&err, SG_SQLSTATE_PROTOCOL_VIOLATION, "invalid message length");
+    sg_session_fatal(s, &err);
+}
+
+static void relay_client(struct sg_session *s, const uint8_t *chunk, size_t len) {
+    size_t taken = 0;
+    enum sg_feed result = sg_flow_feed(&s->from_client, chunk, len, &taken);
+    s->is_stalled = result == SG_FEED_STALLED;
+    switch (result) {
+    case SG_FEED_STALLED:
+        sg_buf_put(&s->rest, chunk + taken, len - taken);
+        break;
+    case SG_FEED_BAD:
+        protocol_violation(s);
+        return;
+    case SG_FEED_OK:
+    case SG_FEED_STOPPED: /* Terminate: the server will close */
+        break;
+    }
+    /* When the server no longer takes our bytes, what it said last is still to be read: on_server_read ends it. */
+    sg_session_read_client(s, result == SG_FEED_OK && sg_outq_is_clear(&s->to_server) && s->to_server.error == 0);
+}
+
+static void unstall(struct sg_session *s) {
+    if (!s->is_stalled || s->state != SG_SESSION_RELAY || s->is_console || s->expect.len > s->stalled_until ||
+        !sg_outq_is_clear(&s->to_server)) {
+        return;
+    }
+    struct sg_buf rest = s->rest;
+    s->rest = (struct sg_buf){0};
+    relay_client(s, rest.data, rest.len);
+    sg_buf_free(&rest);
+}
+
+static void relay_server(struct sg_session *s, const uint8_t *chunk, size_t len) {
+    size_t taken = 0;
+    enum sg_feed result = sg_flow_feed(&s->from_server, chunk, len, &taken);
+    if (result == SG_FEED_STOPPED && s->is_console) {
+        sg_startup_to_console(s);
+        return;
+    }
+    if (result == SG_FEED_BAD) {
+        server_gone(s);
+        return;
+    }
+    if (s->to_client.error != 0) {
+        client_gone(s, s->to_client.error);
+        return;
+    }
+    read_server(s, sg_outq_is_clear(&s->to_client));
+    unstall(s);
+    if (s->state == SG_SESSION_RELAY && atomic_load_explicit(&s->worker->is_draining, memory_order_relaxed)) {
+        sg_session_drain(s);
+    }
+}
+
+static void on_server_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf) {
+    struct sg_session *s = stream->data;
+    if (nread < 0) {
+        server_gone(s);
+        return;
+    }
+    sg_count(&s->worker->counters.server_bytes, (uint64_t)nread);
+    if (s->state == SG_SESSION_RELAY) {
+        relay_server(s, (const uint8_t *)buf->base, (size_t)nread);
+    }
+}
+
+static void end_flush(struct sg_session *s);
+
+static void on_client_clear(struct sg_outq *q) {
+    struct sg_session *s = session_of(q, to_client);
+    if (s->state == SG_SESSION_FLUSH) {
+        end_flush(s);
+    } else if (s->state == SG_SESSION_RELAY && q->error != 0) {
+        client_gone(s, q->error);
+    } else if (s->state == SG_SESSION_RELAY) {
+        read_server(s, true);
+    }
+}
+
+static void on_server_clear(struct sg_outq *q) {
+    struct sg_session *s = session_of(q, to_server);
+    if (s->state != SG_SESSION_RELAY || q->error != 0) {
+        return;
+    }
+    if (s->is_stalled) {
+        unstall(s);
+    } else if (!s->is_client_bye) {
+        sg_session_read_client(s, true);
+    }
+}
+
+void sg_session_relay(struct sg_session *s, struct sg_span first) {
+    struct sg_worker *w = s->worker;
+    s->server.handle.data = s;
+    s->is_server_open = true;
+    s->holds++;
+    if (s->state != SG_SESSION_DIAL) {
+        close_server(s); /* the client did not wait */
+        return;
+    }
+    s->state = SG_SESSION_RELAY;
+    sg_outq_init(&s->to_server, &s->server.stream, on_server_clear);
+    s->from_client = (struct sg_flow){.scanner = {.max_body_bytes = w->shared->config.max_packet_bytes},
+                                      .need = sg_client_need,
+                                      .decide = sg_client_decide,
+                                      .owner = s,
+                                      .out = &s->to_server,
+                                      .desk = &w->desk};
+    s->from_server = (struct sg_flow){.scanner = {.max_body_bytes = UINT32_MAX},
+                                      .need = sg_server_need,
+                                      .decide = sg_server_decide,
+                                      .owner = s,
+                                      .out = &s->to_client,
+                                      .desk = &w->desk};
+    sg_expect_push(&s->expect, SG_EXPECT_STARTUP, SG_REPLY_FORWARD, NULL);
+    uv_buf_t buf = uv_buf_init((char *)first.ptr, (unsigned)first.len);
+    sg_outq_write(&s->to_server, &buf, 1);
+    read_server(s, true);
+    struct sg_buf rest = s->rest;
+    s->rest = (struct sg_buf){0};
+    relay_client(s, rest.data, rest.len);
+    sg_buf_free(&rest);
+}
+
+bool sg_session_is_idle(const struct sg_session *s) {
+    return s->tx_status == 'I' && s->expect.len == 0 && !s->is_stalled &&
+           sg_scanner_at_boundary(&s->from_client.scanner);
+}
+
+/* ---- Expectations ---- */
+
+void sg_session_expect(struct sg_session *s, enum sg_expect_kind kind, enum sg_disposition disposition,
+                       struct sg_side *side) {
+    sg_expect_push(&s->expect, kind, disposition, side);
+    bool ends_batch = kind == SG_EXPECT_SYNC || kind == SG_EXPECT_QUERY || kind == SG_EXPECT_FUNCTION;
+    s->is_batch_start = ends_batch;
+    s->batch += ends_batch;
+    if (s->waiting_since_ns == 0 && s->has_snapshots) {
+        s->waiting_since_ns = uv_hrtime();
+    }
+    if (!s->is_skipping) {
+        return;
+    }
+    /* The server drops everything but Sync. */
+    struct sg_expectation skipped;
+    while (!sg_expect_is_front(&s->expect, SG_EXPECT_SYNC) && sg_expect_pop(&s->expect, &skipped)) {
+        sg_session_discard(s, &skipped);
+    }
+    s->is_skipping = s->expect.len == 0;
+}
+
+void sg_session_discard(struct sg_session *s, struct sg_expectation *entry) {
+    if (!entry->side) {
+        return;
+    }
+    if (entry->side->version) {
+        sg_statements_undo(&s->statements, entry->side->version);
+        entry->side->version = NULL;
+    }
+    sg_worker_side_free(s->worker, entry->side);
+    entry->side = NULL;
+}
+
+/* ---- Ends ---- */
+
+static bool is_busy(const struct sg_session *s) {
+    return s->is_logged_in && s->expect.len > 0;
+}
+
+static void cancel_running(struct sg_session *s) {
+    if (!s->has_key) {
+        return;
+    }
+    struct sg_buf packet = {0};
+    sg_msg_begin(&packet, 0);
+    sg_buf_put_u32(&packet, 80877102u); /* CancelRequest */
+    sg_buf_put_u32(&packet, s->key_pid);
+    sg_buf_put(&packet, s->long_key ? s->long_key : s->key, s->key_bytes);
+    sg_msg_end(&packet);
+    sg_cancel_start(s->worker, (struct sg_span){(char *)packet.data, packet.len}, NULL, NULL);
+    sg_buf_free(&packet);
+}
+
+static void on_handle_closed(uv_handle_t *handle) {
+    sg_session_release(handle->data);
+}
+
+static void close_client(struct sg_session *s) {
+    if (s->is_client_open) {
+        s->is_client_open = s->is_client_reading = false;
+        uv_close(&s->client.handle, on_handle_closed);
+    }
+}
+
+static void close_server(struct sg_session *s) {
+    if (s->is_server_open) {
+        s->is_server_open = s->is_server_reading = false;
+        uv_close(&s->server.handle, on_handle_closed);
+    }
+}
+
+static void on_time_up(uv_timer_t *timer) {
+    struct sg_session *s = timer->data;
+    if (s->state == SG_SESSION_FLUSH || s->state == SG_SESSION_LINGER || s->state == SG_SESSION_START) {
+        sg_session_close(s); /* in START nobody who speaks the protocol waits for a word */
+        return;
+    }
+    struct sg_error err = {0};
+    sg_error_set(&err, SG_SQLSTATE_CONNECTION_FAILURE, "login took longer than %d ms",
+                 s->worker->shared->config.client_login_timeout_ms);
+    sg_error_hint(&err, "client_login_timeout sets how long a login may take.");
+    sg_session_fatal(s, &err);
+}
+
+/* The end of a session that the server would not learn of by itself. */
+static void say_goodbye(struct sg_session *s) {
+    static const uint8_t terminate[] = {'X', 0, 0, 0, 4};
+    uv_buf_t buf = uv_buf_init((char *)terminate, sizeof(terminate));
+    sg_outq_write(&s->to_server, &buf, 1);
+}
+
+static void client_gone(struct sg_session *s, int error) {
+    s->is_client_eof = true;
+    if (s->is_client_reading) {
+        s->is_client_reading = false;
+        uv_read_stop(&s->client.stream);
+    }
+    if (s->state == SG_SESSION_CANCEL || (s->state == SG_SESSION_RELAY && s->is_client_bye && error == UV_EOF)) {
+        return; /* said goodbye and closed its half: what the server still sends is delivered */
+    }
+    if (s->state == SG_SESSION_FLUSH && error == UV_EOF && !sg_outq_is_clear(&s->to_client)) {
+        return;
+    }
+    if (s->state != SG_SESSION_RELAY || !s->is_logged_in || !s->is_server_open || s->is_console ||
+        !sg_flow_at_boundary(&s->from_client)) {
+        sg_session_close(s);
+        return;
+    }
+    if (is_busy(s) && !s->is_client_bye) {
+        cancel_running(s);
+    }
+    if (!s->is_client_bye) {
+        say_goodbye(s);
+    }
+    s->state = SG_SESSION_LINGER;
+    close_client(s);
+    read_server(s, true);
+    uv_timer_start(&s->timer, on_time_up, LINGER_MS, 0);
+}
+
+static void begin_flush(struct sg_session *s) {
+    s->state = SG_SESSION_FLUSH;
+    close_server(s);
+    uv_timer_start(&s->timer, on_time_up, FLUSH_MS, 0);
+    if (sg_outq_is_clear(&s->to_client)) {
+        end_flush(s);
+    }
+}
+
+/* All is written. Closing now, with bytes of the client unread, would make the kernel send a reset that may overtake
+ * our last words: close our half and wait for the client to close its own. */
+static void end_flush(struct sg_session *s) {
+    uv_os_fd_t fd;
+    if (s->to_client.error != 0 || s->is_client_eof || uv_fileno(&s->client.handle, &fd) < 0) {
+        sg_session_close(s);
+        return;
+    }
+    shutdown(fd, SHUT_WR);
+    sg_session_read_client(s, true);
+}
+
+static void server_gone(struct sg_session *s) {
+    if (s->state != SG_SESSION_RELAY) {
+        sg_session_close(s);
+        return;
+    }
+    bool has_explained = s->is_server_error || s->is_client_bye || !sg_flow_at_boundary(&s->from_server);
+    if (!has_explained) {
+        struct sg_error err = {0};
+        sg_error_set(&err, SG_SQLSTATE_CONNECTION_FAILURE, "the server at %s closed the connection unexpectedly",
+                     s->worker->shared->upstream.label);
+        sg_session_fatal(s, &err);
+        return;
+    }
+    begin_flush(s);
+}
+
+void sg_session_fatal(struct sg_session *s, const struct sg_error *err) {
+    if (s->state == SG_SESSION_CLOSED || s->state == SG_SESSION_FLUSH) {
+        return;
+    }
+    bool may_speak = s->state != SG_SESSION_RELAY || sg_flow_at_boundary(&s->from_server);
+    if (may_speak) {
+        struct sg_buf message = {0};
+        sg_msg_error(&message, "FATAL", err);
+        uv_buf_t buf = uv_buf_init((char *)message.data, (unsigned)message.len);
+        sg_outq_write(&s->to_client, &buf, 1);
+        sg_buf_free(&message);
+    }
+    if (s->state == SG_SESSION_RELAY && s->is_logged_in && sg_flow_at_boundary(&s->from_client)) {
+        say_goodbye(s);
+    }
+    if (s->dial) {
+        sg_dial_cancel(s->dial);
+    }
+    begin_flush(s);
+}
+
+void sg_session_drain(struct sg_session *s) {
+    if (s->state == SG_SESSION_START) {
+        sg_session_close(s);
+        return;
+    }
+    if (s->state != SG_SESSION_RELAY || (s->is_logged_in && !sg_session_is_idle(s)) || s->is_client_bye) {
+        return;
+    }
+    struct sg_error err = {0};
+    sg_error_set(&err, SG_SQLSTATE_ADMIN_SHUTDOWN, "terminating connection: segue is shutting down");
+    sg_session_fatal(s, &err);
+}
+
+void sg_session_close(struct sg_session *s) {
+    if (s->state == SG_SESSION_CLOSED) {
+        return;
+    }
+    s->state = SG_SESSION_CLOSED;
+    if (s->dial) {
+        sg_dial_cancel(s->dial);
+    }
+    close_client(s);
+    close_server(s);
+    uv_close((uv_handle_t *)&s->timer, on_handle_closed);
+}
+
+static void free_session(struct sg_session *s) {
+    struct sg_expectation entry;
+    while (sg_expect_pop(&s->expect, &entry)) {
+        sg_session_discard(s, &entry);
+    }
+    sg_expect_free(&s->expect);
+    sg_statements_free(&s->statements);
+    sg_flow_free(&s->from_client);
+    sg_flow_free(&s->from_server);
+    sg_outq_free(&s->to_client);
+    sg_outq_free(&s->to_server);
+    sg_buf_free(&s->rest);
+    free(s->long_key);
+    free(s->console_user);
+    sg_worker_session_over(s->worker, s);
+    free(s);
+}
+
+void sg_session_release(struct sg_session *s) {
+    if (--s->holds == 0) {
+        free_session(s);
+    }
+}
+
+/* ---- Beginning ---- */
+
+static bool open_client(struct sg_session *s, int fd) {
+    struct sockaddr_storage address;
+    socklen_t len = sizeof(address);
+    bool is_unix = getsockname(fd, (struct sockaddr *)&address, &len) == 0 && address.ss_family == AF_UNIX;
+    int rc;
+    if (is_unix) {
+        uv_pipe_init(&s->worker->loop, &s->client.pipe, 0);
+        rc = uv_pipe_open(&s->client.pipe, fd);
+    } else {
+        uv_tcp_init(&s->worker->loop, &s->client.tcp);
+        rc = uv_tcp_open(&s->client.tcp, fd);
+        uv_tcp_nodelay(&s->client.tcp, 1);
+        uv_tcp_keepalive(&s->client.tcp, 1, 60);
+    }
+    s->client.handle.data = s;
+    s->is_client_open = true;
+    s->holds++;
+    if (rc < 0) {
+        close(fd);
+    }
+    return rc == 0;
+}
+
+void sg_session_open(struct sg_worker *worker, int fd) {
+    struct sg_session *s = calloc(1, sizeof(*s));
+    if (!s) {
+        abort();
+    }
+    s->worker = worker;
+    s->state = SG_SESSION_START;
+    s->next = worker->sessions;
+    if (s->next) {
+        s->next->prev = s;
+    }
+    worker->sessions = s;
+    sg_expect_init(&s->expect);
+    sg_statements_init(&s->statements, &worker->texts);
+    uv_timer_init(&worker->loop, &s->timer);
+    s->timer.data = s;
+    s->holds = 1; /* the timer */
+    bool is_open = open_client(s, fd);
+    sg_outq_init(&s->to_client, &s->client.stream, on_client_clear);
+    if (!is_open) {
+        sg_session_close(s);
+        return;
+    }
+    int login_ms = worker->shared->config.client_login_timeout_ms;
+    if (login_ms > 0) {
+        uv_timer_start(&s->timer, on_time_up, (uint64_t)login_ms, 0);
+    }
+    sg_session_read_client(s, true);
+}

@@ -1,0 +1,109 @@
+/*
+ * session — one client and its one server connection. session.c opens with the state machine; the handlers of single
+ * messages are in session_client.c and session_server.c, logging in is in startup.c.
+ *
+ * Belongs to the thread of its worker. Frees itself when its handles have closed.
+ */
+#ifndef SEGUE_NET_SESSION_H
+#define SEGUE_NET_SESSION_H
+
+#include "expect.h"
+#include "worker.h"
+
+enum sg_session_state {
+    SG_SESSION_START,
+    SG_SESSION_DIAL,
+    SG_SESSION_CANCEL,
+    SG_SESSION_RELAY,
+    SG_SESSION_FLUSH,
+    SG_SESSION_LINGER,
+    SG_SESSION_CLOSED,
+};
+
+struct sg_session {
+    struct sg_worker *worker;
+    struct sg_session *next, *prev; /* of the worker's */
+    enum sg_session_state state;
+
+    union sg_stream client, server;
+    struct sg_outq to_client, to_server;
+    struct sg_flow from_client, from_server;
+    struct sg_buf rest; /* read from the client, not yet taken by from_client */
+    struct sg_dial *dial;
+    char *console_user; /* is_console: who logs in */
+    uv_timer_t timer;   /* login, later the end */
+    unsigned holds;     /* handles and callbacks that still refer to the session */
+
+    bool is_server_open, is_client_open;
+    bool is_client_reading, is_server_reading;
+    bool is_ssl_asked, is_gss_asked;
+    bool is_counted;    /* in sg_shared.sessions */
+    bool is_console;    /* logs in upstream only to be authenticated, then goes to the console */
+    bool is_logged_in;  /* the first ReadyForQuery was seen */
+    bool is_client_bye; /* Terminate was forwarded */
+    bool is_client_eof;
+    bool is_server_error; /* the server's last message was an ErrorResponse: if it closes now, it has said why */
+    bool is_stalled;
+    uint32_t stalled_until; /* as many expectations at most are left */
+
+    /* What the server still owes, and what it said of the transaction. */
+    struct sg_expect expect;
+    char tx_status;            /* of the last ReadyForQuery; 0 before the first */
+    bool is_skipping;          /* the server discards everything up to a Sync that has not been sent yet */
+    bool is_copy_in;           /* the server reads COPY data and ignores Sync */
+    bool is_batch_start;       /* the last message with a reply was a Sync or Query: the next begins a batch */
+    uint64_t batch;            /* counts those */
+    uint64_t waiting_since_ns; /* 0: the client waits for nothing */
+
+    /* Rewriting: only on the control database. */
+    bool has_snapshots;
+    struct sg_installed *pin; /* from the first message of a transaction until it has ended */
+    struct sg_session *pin_next, *pin_prev;
+    struct sg_statements statements;
+    bool is_utf8, is_unsafe_encoding, is_backslash_quotes;
+
+    bool has_key;
+    uint8_t key_bytes;
+    uint32_t key_pid;
+    uint8_t *long_key; /* protocol 3.2 */
+    uint8_t key[4];
+};
+
+/* Takes the fd over; on failure it is closed. */
+void sg_session_open(struct sg_worker *worker, int fd);
+/* Ends between two transactions, now or when it gets there. */
+void sg_session_drain(struct sg_session *s);
+/* At once, without a word. */
+void sg_session_close(struct sg_session *s);
+
+/* ---- Between the session's own files ---- */
+
+/* FATAL to the client, then the end. */
+void sg_session_fatal(struct sg_session *s, const struct sg_error *err);
+/* Bytes of the client are in rest: read start-up packets from it (startup.c). */
+void sg_startup_feed(struct sg_session *s);
+/* Both streams are open: from here on messages are relayed. first: the StartupMessage for the server. */
+void sg_session_relay(struct sg_session *s, struct sg_span first);
+/* AuthenticationOk came for a console client (startup.c). */
+void sg_startup_to_console(struct sg_session *s);
+/* Drops the hold taken for a callback; may free the session. */
+void sg_session_release(struct sg_session *s);
+void sg_session_read_client(struct sg_session *s, bool on);
+/* Between two transactions: nothing owed, nothing half sent. */
+bool sg_session_is_idle(const struct sg_session *s);
+/* From a handler of client messages: take no more until as few expectations are left. */
+enum sg_verdict sg_session_stall(struct sg_session *s, uint32_t until);
+
+/* The flows' tables (session_client.c, session_server.c); owner is the session. */
+size_t sg_client_need(void *owner, const struct sg_message *m);
+enum sg_verdict sg_client_decide(void *owner, const struct sg_message *m);
+size_t sg_server_need(void *owner, const struct sg_message *m);
+enum sg_verdict sg_server_decide(void *owner, const struct sg_message *m);
+
+/* A frontend message with a reply goes out. NULL side: nothing special. */
+void sg_session_expect(struct sg_session *s, enum sg_expect_kind kind, enum sg_disposition disposition,
+                       struct sg_side *side);
+/* The reply of the entry never comes, or failed: undoes what the message would have done. */
+void sg_session_discard(struct sg_session *s, struct sg_expectation *entry);
+
+#endif

@@ -1,0 +1,132 @@
+/*
+ * Messages of the client, and what becomes of each. The first column of dispositions is for every session, the second
+ * for those on the control database (session_rewrite.c).
+ *
+ *      type  reply until          disposition        with snapshots
+ *      Q     ReadyForQuery        forward            or rewrite, or refuse
+ *      P     ParseComplete        forward            or rewrite, or refuse; the statement is remembered
+ *      B     BindComplete         forward            behind a renewed Parse if the statement is of an older epoch; or
+ * refuse D     RowDescription...    forward            the same, for statements C     CloseComplete        forward the
+ * statement is forgotten E     CommandComplete...   forward S F   ReadyForQuery        forward c f   none forward; a
+ * marker while the server may not have asked for data yet X     none                 forward; what follows is absorbed
+ *      rest  none                 forward (authentication, CopyData, Flush, types of newer clients)
+ *
+ * Texts are planned even while the server is expected to skip them: nothing unrewritten is ever forwarded on the
+ * strength of a guess about the server's state.
+ */
+#include "session_rewrite.h"
+
+#include <string.h>
+
+static bool has_reply(uint8_t type) {
+    return memchr("QPBDCESF", type, 8) != NULL;
+}
+
+/* A transaction never begins under a snapshot older than the installed one, so a client that pipelines without end
+ * cannot hold up a barrier: at the end of a batch it waits for the replies, and its next transaction is pinned anew. */
+static bool must_drain_first(const struct sg_session *s) {
+    return s->pin && s->pin != s->worker->installed && s->is_batch_start && s->expect.len > 0 && !s->is_copy_in;
+}
+
+static enum sg_verdict on_sync(struct sg_session *s) {
+    /* While it reads COPY data the server ignores Sync. */
+    if (!s->is_copy_in) {
+        sg_session_expect(s, SG_EXPECT_SYNC, SG_REPLY_FORWARD, NULL);
+    }
+    return SG_FORWARD;
+}
+
+static enum sg_verdict on_copy_end(struct sg_session *s) {
+    if (s->is_copy_in) {
+        s->is_copy_in = false;
+    } else if (s->expect.runs > 0) {
+        sg_expect_push(&s->expect, SG_EXPECT_COPY_END, SG_REPLY_FORWARD, NULL);
+    }
+    return SG_FORWARD;
+}
+
+static enum sg_verdict forward_expecting(struct sg_session *s, enum sg_expect_kind kind) {
+    sg_session_expect(s, kind, SG_REPLY_FORWARD, NULL);
+    return SG_FORWARD;
+}
+
+static enum sg_verdict on_plain(struct sg_session *s, const struct sg_message *m) {
+    switch (m->type) {
+    case 'Q':
+        return forward_expecting(s, SG_EXPECT_QUERY);
+    case 'P':
+        return forward_expecting(s, SG_EXPECT_PARSE);
+    case 'B':
+        return forward_expecting(s, SG_EXPECT_BIND);
+    case 'D':
+        return forward_expecting(s, SG_EXPECT_DESCRIBE);
+    case 'C':
+        return forward_expecting(s, SG_EXPECT_CLOSE);
+    default:
+        return SG_FORWARD;
+    }
+}
+
+static enum sg_verdict on_rewritable(struct sg_session *s, const struct sg_message *m) {
+    switch (m->type) {
+    case 'Q':
+        return sg_rewrite_query(s, m);
+    case 'P':
+        return sg_rewrite_parse(s, m);
+    case 'B':
+        return sg_rewrite_bind(s, m);
+    case 'D':
+        return sg_rewrite_describe(s, m);
+    case 'C':
+        return sg_rewrite_close(s, m);
+    default:
+        return SG_FORWARD;
+    }
+}
+
+size_t sg_client_need(void *owner, const struct sg_message *m) {
+    struct sg_session *s = owner;
+    return s->has_snapshots ? sg_rewrite_need(s, m) : 0;
+}
+
+enum sg_verdict sg_client_decide(void *owner, const struct sg_message *m) {
+    struct sg_session *s = owner;
+    if (s->is_client_bye) {
+        return SG_ABSORB;
+    }
+    if (s->is_console && m->type != 'p') {
+        return sg_session_stall(s, 0); /* for the console, which takes over what is left */
+    }
+    if (s->expect.len >= SG_EXPECT_MAX) {
+        return sg_session_stall(s, SG_EXPECT_MAX / 2);
+    }
+    if (has_reply(m->type)) {
+        if (must_drain_first(s)) {
+            return sg_session_stall(s, 0);
+        }
+        if (s->has_snapshots && !s->pin) {
+            sg_worker_pin(s->worker, s);
+        }
+    }
+    switch (m->type) {
+    case 'S':
+        return on_sync(s);
+    case 'E':
+        sg_count(&s->worker->counters.statements, 1);
+        return forward_expecting(s, SG_EXPECT_EXECUTE);
+    case 'F':
+        return forward_expecting(s, SG_EXPECT_FUNCTION);
+    case 'c':
+    case 'f':
+        return on_copy_end(s);
+    case 'X':
+        s->is_client_bye = true;
+        return SG_FORWARD;
+    case 'Q':
+        sg_count(&s->worker->counters.statements, 1);
+        break;
+    default:
+        break;
+    }
+    return s->has_snapshots ? on_rewritable(s, m) : on_plain(s, m);
+}

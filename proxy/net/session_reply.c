@@ -1,0 +1,70 @@
+#include "session_reply.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static void send_reply(struct sg_session *s) {
+    struct sg_buf *message = &s->worker->message;
+    sg_flow_emit(&s->from_server, message->data, message->len);
+    message->len = 0;
+}
+
+/* The server's message, field by field, with another position. */
+static enum sg_verdict send_with_position(struct sg_session *s, const struct sg_message *m, int position) {
+    struct sg_buf *out = &s->worker->message;
+    struct sg_span value;
+    size_t cursor = 0;
+    char code;
+    char number[16];
+    snprintf(number, sizeof(number), "%d", position);
+    sg_msg_begin(out, m->type);
+    while (sg_error_field_next(m->body, m->have, &cursor, &code, &value)) {
+        sg_buf_put_u8(out, (uint8_t)code);
+        if (code == 'P') {
+            sg_buf_put_cstr(out, number);
+        } else {
+            sg_buf_put_span_cstr(out, value);
+        }
+    }
+    sg_buf_put_u8(out, 0);
+    sg_msg_end(out);
+    send_reply(s);
+    return SG_ABSORB;
+}
+
+static enum sg_verdict map_position(struct sg_session *s, const struct sg_message *m, const struct sg_side *side) {
+    if (!side || !side->plan || m->have < m->body_bytes) {
+        return SG_FORWARD;
+    }
+    struct sg_span position = sg_error_field(m->body, m->have, 'P');
+    int server_position = position.ptr ? atoi(position.ptr) : 0; /* NUL-terminated in the message */
+    if (server_position <= 0) {
+        return SG_FORWARD;
+    }
+    int mapped = sg_plan_map_position(side->plan, sg_text_sql(side->text), server_position, s->is_utf8);
+    return mapped == server_position ? SG_FORWARD : send_with_position(s, m, mapped);
+}
+
+enum sg_verdict sg_reply_error(struct sg_session *s, const struct sg_message *m) {
+    struct sg_expectation front;
+    if (!sg_expect_front(&s->expect, &front) || !front.side) {
+        return SG_FORWARD;
+    }
+    if (front.disposition != SG_REPLY_REPLACE_ERROR) {
+        return map_position(s, m, front.side);
+    }
+    /* Our own text failed to parse, as it was meant to. Anything else (a shutdown, a cancel) is the server's to say. */
+    bool is_ours = m->have == m->body_bytes && sg_span_eq_cstr(sg_error_field(m->body, m->have, 'C'), "42601");
+    if (!is_ours) {
+        return SG_FORWARD;
+    }
+    sg_msg_error(&s->worker->message, "ERROR", front.side->error);
+    send_reply(s);
+    return SG_ABSORB;
+}
+
+enum sg_verdict sg_reply_notice(struct sg_session *s, const struct sg_message *m) {
+    struct sg_expectation front;
+    bool is_known = sg_expect_front(&s->expect, &front) && front.disposition != SG_REPLY_REPLACE_ERROR;
+    return is_known ? map_position(s, m, front.side) : SG_FORWARD;
+}

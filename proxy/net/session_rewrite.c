@@ -1,0 +1,391 @@
+/*
+ * Statements on their way to the server.
+ *
+ * Refusing. The proxy cannot answer a statement by itself: earlier replies may be outstanding, and the server must end
+ * up in the state that an error leaves behind (transaction failed, rest of the pipeline skipped). So the server is sent
+ * a statement that cannot parse, in the refused one's place, and its error is replaced by ours when it comes. Nothing
+ * of the refused text reaches the server.
+ *
+ * Renewing. A statement prepared in an older epoch is closed and prepared again before it is used; the two replies are
+ * swallowed. A cancel cannot hit "our" statement instead of the client's: Close and Parse come in the same batch right
+ * before the client's message, an error in them is the error of that message, and the server skips the rest of the
+ * batch exactly as if the client's own message had been cancelled.
+ */
+#include "session_rewrite.h"
+
+#include <stdlib.h>
+
+/* No SQL ever begins like this, so it fails in the raw parser, before the server looks at anything else. */
+#define UNPARSABLE "segue refused this statement; the client was told why"
+/* For a refused Bind or Describe. Its Parse fails, so no statement of this name ever exists. */
+#define REFUSED_NAME   "segue_refused"
+#define HEAD_MAX_BYTES 4096u /* two names; the server cuts them at 63 bytes */
+
+/* ---- How much to hold ---- */
+
+static const struct sg_installed *snapshot_in_force(const struct sg_session *s) {
+    return s->pin ? s->pin : s->worker->installed;
+}
+
+/* Does it matter which statement a Bind names? Not while all are right as they are and none was rewritten. */
+static bool are_names_needed(const struct sg_session *s) {
+    const struct sg_statements *st = &s->statements;
+    return st->versions > 0 && (st->rewritten > 0 || st->uniform_epoch != snapshot_in_force(s)->epoch);
+}
+
+static size_t parse_need(const struct sg_session *s, const struct sg_message *m) {
+    if (m->body_bytes <= SG_STATEMENT_HOLD_BYTES) {
+        return m->body_bytes;
+    }
+    bool has_name = memchr(m->body, '\0', m->have) != NULL;
+    return has_name || m->have > HEAD_MAX_BYTES ? 0 : m->have + 1;
+}
+
+static size_t bind_need(const struct sg_message *m) {
+    struct sg_bind_head head;
+    bool is_enough = m->have > HEAD_MAX_BYTES || sg_bind_head_read(m->body, m->have, &head) != SG_READ_MORE;
+    return is_enough ? 0 : m->have + 1;
+}
+
+size_t sg_rewrite_need(const struct sg_session *s, const struct sg_message *m) {
+    bool is_small = m->body_bytes <= HEAD_MAX_BYTES;
+    switch (m->type) {
+    case 'Q':
+        return snapshot_in_force(s)->mappings > 0 && m->body_bytes <= SG_STATEMENT_HOLD_BYTES ? m->body_bytes : 0;
+    case 'P':
+        return parse_need(s, m);
+    case 'B':
+        return are_names_needed(s) ? bind_need(m) : 0;
+    case 'D':
+        return are_names_needed(s) && is_small ? m->body_bytes : 0;
+    case 'C':
+        return s->statements.versions > 0 && is_small ? m->body_bytes : 0;
+    default:
+        return 0;
+    }
+}
+
+/* ---- Sending ---- */
+
+static void send_message(struct sg_session *s) {
+    struct sg_buf *message = &s->worker->message;
+    sg_flow_emit(&s->from_client, message->data, message->len);
+    message->len = 0;
+}
+
+static struct sg_side *error_side(struct sg_session *s, const struct sg_error *err) {
+    struct sg_side *side = sg_worker_side(s->worker);
+    side->error = malloc(sizeof(*side->error));
+    if (!side->error) {
+        abort();
+    }
+    *side->error = *err;
+    sg_count(&s->worker->counters.refused, 1);
+    return side;
+}
+
+static enum sg_verdict refuse_query(struct sg_session *s, const struct sg_error *err) {
+    sg_msg_query(&s->worker->message, SG_SPAN_LIT(UNPARSABLE));
+    send_message(s);
+    sg_session_expect(s, SG_EXPECT_QUERY, SG_REPLY_REPLACE_ERROR, error_side(s, err));
+    return SG_ABSORB;
+}
+
+static void send_failing_parse(struct sg_session *s, struct sg_span name, const struct sg_error *err) {
+    struct sg_side *side = error_side(s, err);
+    if (name.len == 0) {
+        /* Also a Parse that fails ends the unnamed statement there was. */
+        side->version = sg_statements_add_close(&s->statements, name);
+    }
+    sg_msg_parse(&s->worker->message, name, SG_SPAN_LIT(UNPARSABLE), 0, NULL);
+    send_message(s);
+    sg_session_expect(s, SG_EXPECT_PARSE, SG_REPLY_REPLACE_ERROR, side);
+}
+
+static enum sg_verdict refuse_parse(struct sg_session *s, struct sg_span name, const struct sg_error *err) {
+    send_failing_parse(s, name, err);
+    return SG_ABSORB;
+}
+
+static void set_malformed(struct sg_error *err) {
+    sg_error_set(err, SG_SQLSTATE_PROTOCOL_VIOLATION, "invalid message format");
+}
+
+static void set_too_long(struct sg_error *err) {
+    sg_error_set(err, SG_SQLSTATE_PROGRAM_LIMIT_EXCEEDED, "segue cannot rewrite a statement of more than %u MB",
+                 SG_STATEMENT_HOLD_BYTES >> 20);
+    sg_error_detail(err, "A migration is under way in this database: each statement must be looked at as a whole.");
+    sg_error_hint(err, "Send large values as parameters, or with COPY.");
+}
+
+static void set_not_remembered(struct sg_error *err) {
+    sg_error_set(err, SG_SQLSTATE_PROGRAM_LIMIT_EXCEEDED, "segue cannot remember the text of this prepared statement");
+    sg_error_detail(err,
+                    "A migration is under way in this database, and a prepared statement must be rewritten in each "
+                    "of its phases. This session's prepared statements are larger than segue keeps.");
+    sg_error_hint(err, "Close prepared statements that are no longer used, or connect again.");
+}
+
+/* ---- Planning ---- */
+
+/* NULL: the text goes out as it is. The result is valid until the next call. */
+static const struct sg_plan *plan_of(struct sg_session *s, struct sg_span sql, enum sg_star star, bool extended) {
+    if (s->pin->mappings == 0) {
+        return NULL;
+    }
+    struct sg_request request = {
+        .sql = sql,
+        .star = star,
+        .backslash_quotes = s->is_backslash_quotes,
+        .unsafe_encoding = s->is_unsafe_encoding,
+        .utf8 = s->is_utf8,
+        .extended = extended,
+    };
+    const struct sg_plan *plan = sg_rewriter_plan(s->worker->rewriter, s->pin->snapshot, &request);
+    return plan && plan->action == SG_PASS ? NULL : plan;
+}
+
+static bool is_refusal(const struct sg_plan *plan) {
+    return plan && plan->action == SG_REFUSE;
+}
+
+/* What maps positions in the server's errors back into the client's text. */
+static void side_set_plan(struct sg_side *side, const struct sg_plan *plan, struct sg_text *text) {
+    side->plan = sg_plan_ref(plan);
+    side->text = sg_text_ref(text);
+}
+
+enum sg_verdict sg_rewrite_query(struct sg_session *s, const struct sg_message *m) {
+    struct sg_error err = {0};
+    struct sg_query query = {0};
+    if (s->pin->mappings == 0) {
+        sg_session_expect(s, SG_EXPECT_QUERY, SG_REPLY_FORWARD, NULL);
+        return SG_FORWARD;
+    }
+    if (m->body_bytes > SG_STATEMENT_HOLD_BYTES) {
+        set_too_long(&err);
+        return refuse_query(s, &err);
+    }
+    if (sg_query_read(m->body, m->have, &query) != SG_READ_OK) {
+        set_malformed(&err);
+        return refuse_query(s, &err);
+    }
+    const struct sg_plan *plan = plan_of(s, query.sql, s->worker->shared->config.star, false);
+    if (is_refusal(plan)) {
+        return refuse_query(s, &plan->error);
+    }
+    if (!plan) {
+        sg_session_expect(s, SG_EXPECT_QUERY, SG_REPLY_FORWARD, NULL);
+        return SG_FORWARD;
+    }
+    struct sg_side *side = sg_worker_side(s->worker);
+    side->plan = sg_plan_ref(plan);
+    side->text = sg_text_intern(&s->worker->texts, query.sql, 0, NULL);
+    sg_msg_query(&s->worker->message, plan->sql);
+    send_message(s);
+    sg_session_expect(s, SG_EXPECT_QUERY, SG_REPLY_FORWARD, side);
+    sg_count(&s->worker->counters.rewritten, 1);
+    return SG_ABSORB;
+}
+
+/* ---- Parse ---- */
+
+/* A Parse that is forwarded as it is. text NULL: too long to be remembered. */
+static enum sg_verdict forward_parse(struct sg_session *s, struct sg_span name, struct sg_text *text) {
+    struct sg_side *side = sg_worker_side(s->worker);
+    side->version = sg_statements_add(&s->statements, name, text, NULL, s->pin->epoch);
+    side->version->batch = s->batch;
+    /* Before the first mapping `*` can only mean the table as it is then: that shape stays the statement's. */
+    side->version->star = s->pin->mappings == 0 ? SG_STAR_OLD : s->worker->shared->config.star;
+    sg_session_expect(s, SG_EXPECT_PARSE, SG_REPLY_FORWARD, side);
+    return SG_FORWARD;
+}
+
+static enum sg_verdict parse_too_long(struct sg_session *s, const struct sg_message *m) {
+    struct sg_error err = {0};
+    const uint8_t *end = memchr(m->body, '\0', m->have);
+    struct sg_span name = {(const char *)m->body, end ? (size_t)(end - m->body) : 0};
+    if (end && s->pin->mappings == 0) {
+        return forward_parse(s, name, NULL);
+    }
+    set_too_long(&err);
+    return refuse_parse(s, name, &err);
+}
+
+static void send_parse(struct sg_session *s, struct sg_span name, struct sg_text *text, const struct sg_plan *plan,
+                       enum sg_star star, enum sg_disposition disposition) {
+    struct sg_side *side = sg_worker_side(s->worker);
+    side->version = sg_statements_add(&s->statements, name, text, plan, s->pin->epoch);
+    side->version->batch = s->batch;
+    side->version->star = star;
+    if (plan) {
+        side_set_plan(side, plan, text);
+    }
+    sg_msg_parse(&s->worker->message, name, plan ? plan->sql : sg_text_sql(text), text->nparams, sg_text_oids(text));
+    send_message(s);
+    sg_session_expect(s, SG_EXPECT_PARSE, disposition, side);
+}
+
+enum sg_verdict sg_rewrite_parse(struct sg_session *s, const struct sg_message *m) {
+    struct sg_error err = {0};
+    struct sg_parse parse = {0};
+    if (m->body_bytes > SG_STATEMENT_HOLD_BYTES) {
+        return parse_too_long(s, m);
+    }
+    if (sg_parse_read(m->body, m->have, &parse) != SG_READ_OK) {
+        set_malformed(&err);
+        return refuse_parse(s, SG_SPAN_LIT(REFUSED_NAME), &err);
+    }
+    enum sg_star star = s->worker->shared->config.star;
+    const struct sg_plan *plan = plan_of(s, parse.sql, star, true);
+    if (is_refusal(plan)) {
+        return refuse_parse(s, parse.name, &plan->error);
+    }
+    struct sg_text *text = NULL;
+    if (s->statements.text_bytes + parse.sql.len <= s->worker->shared->config.session_statement_bytes) {
+        text = sg_text_intern(&s->worker->texts, parse.sql, parse.nparams, parse.param_oids);
+    } else if (s->pin->mappings > 0) {
+        set_not_remembered(&err);
+        return refuse_parse(s, parse.name, &err);
+    }
+    enum sg_verdict verdict = SG_ABSORB;
+    if (plan) {
+        send_parse(s, parse.name, text, plan, star, SG_REPLY_FORWARD);
+        sg_count(&s->worker->counters.rewritten, 1);
+    } else {
+        verdict = forward_parse(s, parse.name, text);
+    }
+    sg_text_unref(text);
+    return verdict;
+}
+
+/* ---- Using a statement: Bind, Describe ---- */
+
+/* A Parse in an earlier batch is still unanswered: which version the name stands for is known only when it is. That
+ * answer comes by itself, because a Sync lies between. */
+static bool is_ambiguous(const struct sg_session *s, const struct sg_version *v) {
+    if (!v->is_pending || v->batch == s->batch || s->is_copy_in) {
+        return false;
+    }
+    for (const struct sg_version *older = v->older; older; older = older->older) {
+        if (!older->is_gone && (older->is_lost || older->epoch != s->pin->epoch)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The transaction has failed for certain: the server answers everything with 25P02, a renewed Parse as well, but not
+ * the Close before it. */
+static bool is_known_failed(const struct sg_session *s) {
+    return s->tx_status == 'E' && s->expect.runs == 0;
+}
+
+static bool is_same_sql(const struct sg_version *v, const struct sg_plan *plan) {
+    struct sg_span before = v->plan ? v->plan->sql : sg_text_sql(v->text);
+    struct sg_span now = plan ? plan->sql : sg_text_sql(v->text);
+    return sg_span_eq(before, now);
+}
+
+static void renew(struct sg_session *s, struct sg_span name, struct sg_version *v, const struct sg_plan *plan) {
+    if (name.len > 0) {
+        sg_msg_close(&s->worker->message, 'S', name);
+        send_message(s);
+        sg_session_expect(s, SG_EXPECT_CLOSE, SG_REPLY_SWALLOW, NULL);
+    }
+    send_parse(s, name, v->text, plan, v->star, SG_REPLY_SWALLOW);
+    sg_count(&s->worker->counters.reprepared, 1);
+}
+
+/* Makes sure that the server's statement is right for the pinned epoch. SG_FORWARD: the message may follow. */
+static enum sg_verdict prepare_use(struct sg_session *s, struct sg_span name, struct sg_version *v) {
+    struct sg_error err = {0};
+    if (is_ambiguous(s, v)) {
+        return sg_session_stall(s, 0);
+    }
+    if ((v->epoch == s->pin->epoch && !v->is_lost) || is_known_failed(s)) {
+        return SG_FORWARD;
+    }
+    if (!v->text) {
+        if (s->pin->mappings > 0) {
+            set_not_remembered(&err);
+            send_failing_parse(s, SG_SPAN_LIT(REFUSED_NAME), &err);
+        }
+        return SG_FORWARD;
+    }
+    const struct sg_plan *plan = plan_of(s, sg_text_sql(v->text), v->star, true);
+    if (is_refusal(plan)) {
+        send_failing_parse(s, SG_SPAN_LIT(REFUSED_NAME), &plan->error);
+    } else if (!v->is_lost && is_same_sql(v, plan)) {
+        sg_version_carry_over(&s->statements, v, plan, s->pin->epoch);
+    } else {
+        renew(s, name, v, plan);
+    }
+    return SG_FORWARD;
+}
+
+static enum sg_verdict use(struct sg_session *s, struct sg_span name, enum sg_expect_kind kind) {
+    struct sg_statement *statement = sg_statements_find(&s->statements, name);
+    struct sg_side *side = NULL;
+    if (statement && !statement->newest->is_gone) {
+        if (prepare_use(s, name, statement->newest) == SG_STALL) {
+            return SG_STALL;
+        }
+        const struct sg_version *v = statement->newest;
+        if (v->plan) {
+            side = sg_worker_side(s->worker);
+            side_set_plan(side, v->plan, v->text);
+        }
+    }
+    sg_session_expect(s, kind, SG_REPLY_FORWARD, side);
+    return SG_FORWARD;
+}
+
+static enum sg_verdict forward_malformed(struct sg_session *s, enum sg_expect_kind kind) {
+    struct sg_error err = {0};
+    set_malformed(&err);
+    send_failing_parse(s, SG_SPAN_LIT(REFUSED_NAME), &err);
+    sg_session_expect(s, kind, SG_REPLY_FORWARD, NULL);
+    return SG_FORWARD;
+}
+
+enum sg_verdict sg_rewrite_bind(struct sg_session *s, const struct sg_message *m) {
+    struct sg_bind_head head;
+    if (!are_names_needed(s)) {
+        sg_session_expect(s, SG_EXPECT_BIND, SG_REPLY_FORWARD, NULL);
+        return SG_FORWARD;
+    }
+    if (sg_bind_head_read(m->body, m->have, &head) != SG_READ_OK) {
+        return forward_malformed(s, SG_EXPECT_BIND);
+    }
+    return use(s, head.statement, SG_EXPECT_BIND);
+}
+
+enum sg_verdict sg_rewrite_describe(struct sg_session *s, const struct sg_message *m) {
+    struct sg_target target;
+    if (!are_names_needed(s)) {
+        sg_session_expect(s, SG_EXPECT_DESCRIBE, SG_REPLY_FORWARD, NULL);
+        return SG_FORWARD;
+    }
+    if (sg_target_read(m->body, m->have, &target) != SG_READ_OK) {
+        return forward_malformed(s, SG_EXPECT_DESCRIBE);
+    }
+    if (target.kind != 'S') {
+        sg_session_expect(s, SG_EXPECT_DESCRIBE, SG_REPLY_FORWARD, NULL);
+        return SG_FORWARD;
+    }
+    return use(s, target.name, SG_EXPECT_DESCRIBE);
+}
+
+enum sg_verdict sg_rewrite_close(struct sg_session *s, const struct sg_message *m) {
+    struct sg_target target;
+    struct sg_side *side = NULL;
+    bool is_statement = m->have == m->body_bytes && sg_target_read(m->body, m->have, &target) == SG_READ_OK &&
+                        target.kind == 'S' && sg_statements_find(&s->statements, target.name);
+    if (is_statement) {
+        side = sg_worker_side(s->worker);
+        side->version = sg_statements_add_close(&s->statements, target.name);
+    }
+    sg_session_expect(s, SG_EXPECT_CLOSE, SG_REPLY_FORWARD, side);
+    return SG_FORWARD;
+}

@@ -1,0 +1,309 @@
+/*
+ * Messages of the server: each answers the expectation at the front, or none.
+ *
+ *      type     answers                 then
+ *      1 3      Parse, Close            popped; absorbed if the message was ours
+ *      2        Bind                    popped
+ *      T n      Describe                popped (T of a Query leaves the entry)
+ *      C s I    Execute                 popped (C of a Query leaves the entry)
+ *      G W      -                       the server reads data: Sync has no reply until it ends
+ *      E        the front               extended protocol: it and all up to the next Sync are discarded
+ *      Z        Sync, Query, Function   popped; the status byte decides whether the transaction, and so the pin, is
+ * over S K R    -                       settings, cancel key, authentication are noted
+ *
+ * A reply that the front cannot have caused is forwarded and changes nothing: the client is the judge of such a server.
+ */
+#include "session_reply.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define HOLD_BYTES 65536u /* errors and settings longer than this pass unread */
+
+static bool is_front(const struct sg_session *s, enum sg_expect_kind kind) {
+    return sg_expect_is_front(&s->expect, kind);
+}
+
+size_t sg_server_need(void *owner, const struct sg_message *m) {
+    const struct sg_session *s = owner;
+    bool is_wanted = false;
+    switch (m->type) {
+    case 'Z':
+    case 'K':
+        is_wanted = true;
+        break;
+    case 'R':
+        is_wanted = s->is_console;
+        break;
+    case 'S':
+        is_wanted = s->has_snapshots;
+        break;
+    case 'C':
+        is_wanted = s->statements.versions > 0 && m->body_bytes < 64;
+        break;
+    case 'E':
+    case 'N':
+        is_wanted = s->expect.first_side != NULL;
+        break;
+    default:
+        break;
+    }
+    return is_wanted && m->body_bytes <= HOLD_BYTES ? m->body_bytes : 0;
+}
+
+/* ---- Settings, key, authentication ---- */
+
+static bool is_unsafe_encoding(struct sg_span name) {
+    static const char *const unsafe[] = {"SJIS", "BIG5", "GBK", "UHC", "GB18030", "JOHAB", "SHIFT_JIS_2004"};
+    for (size_t i = 0; i < sizeof(unsafe) / sizeof(unsafe[0]); i++) {
+        if (sg_span_eq_cstr(name, unsafe[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum sg_verdict on_parameter_status(struct sg_session *s, const struct sg_message *m) {
+    struct sg_parameter_status status;
+    if (!s->has_snapshots || sg_parameter_status_read(m->body, m->have, &status) != SG_READ_OK) {
+        return SG_FORWARD;
+    }
+    if (sg_span_eq_cstr(status.name, "client_encoding")) {
+        s->is_utf8 = sg_span_eq_cstr(status.value, "UTF8");
+        s->is_unsafe_encoding = is_unsafe_encoding(status.value);
+    } else if (sg_span_eq_cstr(status.name, "standard_conforming_strings")) {
+        s->is_backslash_quotes = sg_span_eq_cstr(status.value, "off");
+    }
+    return SG_FORWARD;
+}
+
+static enum sg_verdict on_backend_key(struct sg_session *s, const struct sg_message *m) {
+    struct sg_backend_key key;
+    if (sg_backend_key_read(m->body, m->have, &key) != SG_READ_OK || key.key.len > UINT8_MAX) {
+        return SG_FORWARD;
+    }
+    free(s->long_key);
+    s->long_key = NULL;
+    s->has_key = true;
+    s->key_pid = key.pid;
+    s->key_bytes = (uint8_t)key.key.len;
+    if (key.key.len <= sizeof(s->key)) {
+        memcpy(s->key, key.key.ptr, key.key.len);
+    } else if ((s->long_key = malloc(key.key.len))) {
+        memcpy(s->long_key, key.key.ptr, key.key.len);
+    } else {
+        abort();
+    }
+    return SG_FORWARD;
+}
+
+static enum sg_verdict on_authentication(struct sg_session *s, const struct sg_message *m) {
+    int32_t code = -1;
+    bool is_over = s->is_console && sg_auth_read(m->body, m->have, &code) == SG_READ_OK && code == 0;
+    return is_over ? SG_STOP : SG_FORWARD;
+}
+
+/* ---- Completions ---- */
+
+/* The server answered something that lies behind a Sync: it has ignored that Sync, as it does while it reads COPY data.
+ */
+static bool seek(struct sg_session *s, enum sg_expect_kind kind) {
+    struct sg_expectation ignored;
+    while (is_front(s, SG_EXPECT_SYNC) && s->expect.len > 1) {
+        sg_expect_pop(&s->expect, &ignored);
+    }
+    return is_front(s, kind);
+}
+
+/* Markers that turned out not to belong to a COPY. */
+static void drop_markers(struct sg_session *s) {
+    struct sg_expectation marker;
+    while (is_front(s, SG_EXPECT_COPY_END)) {
+        sg_expect_pop(&s->expect, &marker);
+    }
+}
+
+static enum sg_verdict complete(struct sg_session *s, enum sg_expect_kind kind) {
+    struct sg_expectation entry;
+    if (!seek(s, kind) || !sg_expect_pop(&s->expect, &entry)) {
+        return SG_FORWARD;
+    }
+    if (entry.side) {
+        if (entry.side->version) {
+            sg_statements_confirm(&s->statements, entry.side->version);
+            entry.side->version = NULL;
+        }
+        sg_worker_side_free(s->worker, entry.side);
+    }
+    drop_markers(s);
+    return entry.disposition == SG_REPLY_SWALLOW ? SG_ABSORB : SG_FORWARD;
+}
+
+static enum sg_verdict on_command_complete(struct sg_session *s, const struct sg_message *m) {
+    struct sg_span tag;
+    s->is_copy_in = false;
+    if (s->statements.versions > 0 && m->have == m->body_bytes &&
+        sg_command_tag_read(m->body, m->have, &tag) == SG_READ_OK &&
+        (sg_span_eq_cstr(tag, "DEALLOCATE ALL") || sg_span_eq_cstr(tag, "DISCARD ALL"))) {
+        sg_statements_forget_all(&s->statements);
+    }
+    return is_front(s, SG_EXPECT_QUERY) ? SG_FORWARD : complete(s, SG_EXPECT_EXECUTE);
+}
+
+static enum sg_verdict on_row_description(struct sg_session *s) {
+    return is_front(s, SG_EXPECT_DESCRIBE) ? complete(s, SG_EXPECT_DESCRIBE) : SG_FORWARD;
+}
+
+/* ---- ReadyForQuery ---- */
+
+static void end_transaction(struct sg_session *s) {
+    sg_count(&s->worker->counters.transactions, 1);
+    if (s->pin && s->expect.len == 0) {
+        sg_worker_unpin(s->worker, s);
+    }
+}
+
+static void note_latency(struct sg_session *s) {
+    if (s->waiting_since_ns == 0) {
+        return;
+    }
+    uint64_t now_ns = uv_hrtime();
+    sg_hub_latency(s->worker->seat, now_ns, now_ns - s->waiting_since_ns);
+    s->waiting_since_ns = s->expect.len > 0 ? now_ns : 0;
+}
+
+static void log_in(struct sg_session *s) {
+    s->is_logged_in = true;
+    uv_timer_stop(&s->timer);
+    sg_count(&s->worker->counters.logins, 1);
+}
+
+static void pop_ready(struct sg_session *s) {
+    struct sg_expectation entry;
+    bool is_answered = is_front(s, SG_EXPECT_SYNC) || is_front(s, SG_EXPECT_QUERY) || is_front(s, SG_EXPECT_FUNCTION) ||
+                       is_front(s, SG_EXPECT_STARTUP);
+    if (!is_answered || !sg_expect_pop(&s->expect, &entry)) {
+        return;
+    }
+    if (entry.kind == SG_EXPECT_STARTUP) {
+        log_in(s);
+    } else if (entry.kind == SG_EXPECT_QUERY && s->statements.versions > 0) {
+        sg_statements_forget(&s->statements, SG_SPAN_LIT("")); /* a simple Query ends the unnamed statement */
+    }
+    sg_session_discard(s, &entry);
+    drop_markers(s);
+}
+
+static enum sg_verdict on_ready(struct sg_session *s, const struct sg_message *m) {
+    char status = 0;
+    if (sg_ready_read(m->body, m->have, &status) != SG_READ_OK) {
+        return SG_FORWARD;
+    }
+    s->tx_status = status;
+    s->is_copy_in = false;
+    pop_ready(s);
+    note_latency(s);
+    if (status == 'I') {
+        end_transaction(s);
+    }
+    return SG_FORWARD;
+}
+
+/* ---- Errors ---- */
+
+/* The Parse at the front failed; nothing was skipped yet. */
+static void undo_failed_parse(struct sg_session *s, struct sg_expectation *entry) {
+    struct sg_version *version = entry->side ? entry->side->version : NULL;
+    if (!version) {
+        return;
+    }
+    bool is_unnamed = version->of->name_len == 0;
+    struct sg_version *older = version->older;
+    entry->side->version = NULL;
+    sg_statements_undo(&s->statements, version);
+    if (is_unnamed) {
+        sg_statements_forget(&s->statements, SG_SPAN_LIT("")); /* the server drops the old one first */
+    } else if (entry->disposition == SG_REPLY_SWALLOW && older) {
+        sg_statements_lost(&s->statements, older);
+    }
+}
+
+/* What failed is over, and the server skips what follows it up to a Sync. */
+static void skip_to_sync(struct sg_session *s) {
+    struct sg_expectation entry;
+    if (sg_expect_pop(&s->expect, &entry)) {
+        if (entry.kind == SG_EXPECT_PARSE) {
+            undo_failed_parse(s, &entry);
+        }
+        sg_session_discard(s, &entry);
+    }
+    while (!is_front(s, SG_EXPECT_SYNC) && sg_expect_pop(&s->expect, &entry)) {
+        sg_session_discard(s, &entry);
+    }
+    s->is_skipping = s->expect.len == 0;
+}
+
+static enum sg_verdict on_error(struct sg_session *s, const struct sg_message *m) {
+    enum sg_verdict verdict = sg_reply_error(s, m);
+    struct sg_expectation front;
+    s->is_copy_in = false;
+    if (!sg_expect_front(&s->expect, &front)) {
+        return verdict;
+    }
+    switch (front.kind) {
+    case SG_EXPECT_PARSE:
+    case SG_EXPECT_BIND:
+    case SG_EXPECT_DESCRIBE:
+    case SG_EXPECT_CLOSE:
+    case SG_EXPECT_EXECUTE:
+        skip_to_sync(s);
+        break;
+    default: /* ReadyForQuery follows, or the end of the connection */
+        break;
+    }
+    return verdict;
+}
+
+/* ---- The table ---- */
+
+enum sg_verdict sg_server_decide(void *owner, const struct sg_message *m) {
+    struct sg_session *s = owner;
+    s->is_server_error = m->type == 'E';
+    switch (m->type) {
+    case 'D':
+    case 'd':
+        return SG_FORWARD; /* the commonest, and nobody's business */
+    case 'Z':
+        return on_ready(s, m);
+    case 'C':
+        return on_command_complete(s, m);
+    case 's':
+    case 'I':
+        return is_front(s, SG_EXPECT_QUERY) ? SG_FORWARD : complete(s, SG_EXPECT_EXECUTE);
+    case '1':
+        return complete(s, SG_EXPECT_PARSE);
+    case '2':
+        return complete(s, SG_EXPECT_BIND);
+    case '3':
+        return complete(s, SG_EXPECT_CLOSE);
+    case 'T':
+    case 'n':
+        return on_row_description(s);
+    case 'G':
+    case 'W':
+        s->is_copy_in = !sg_expect_copy_in(&s->expect);
+        return SG_FORWARD;
+    case 'E':
+        return on_error(s, m);
+    case 'N':
+        return sg_reply_notice(s, m);
+    case 'S':
+        return on_parameter_status(s, m);
+    case 'K':
+        return on_backend_key(s, m);
+    case 'R':
+        return on_authentication(s, m);
+    default:
+        return SG_FORWARD;
+    }
+}

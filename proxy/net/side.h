@@ -1,0 +1,20 @@
+/* side — what a few expectations carry besides their kind: kept from the message until its reply is complete. */
+#ifndef SEGUE_NET_SIDE_H
+#define SEGUE_NET_SIDE_H
+
+#include "segue/error.h"
+#include "segue/rewrite.h"
+
+struct sg_text;
+struct sg_version;
+
+/* Owns a reference to each of plan and text, and the error. */
+struct sg_side {
+    struct sg_side *next;       /* in the queue, or in the worker's free list */
+    const struct sg_plan *plan; /* how the statement was rewritten: maps error positions back */
+    struct sg_text *text;       /* the client's text, which positions point into */
+    struct sg_version *version; /* Parse, Close: what becomes of the name once the server has agreed */
+    struct sg_error *error;     /* REPLACE_ERROR: what the client is told */
+};
+
+#endif

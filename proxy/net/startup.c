@@ -1,0 +1,272 @@
+/*
+ * What happens before messages flow: start-up packets, and which of three things a session is.
+ *
+ *      bytes --sg_startup_read--> SSLRequest, GSSENCRequest: 'N', once each, and read on
+ *                             |-> CancelRequest: forwarded on a connection of its own
+ *                             +-> StartupMessage --> database segue: log in to the control database, then the console
+ *                                               |--> the control database: needs a snapshot before anything is
+ * forwarded
+ *                                               +--> any other: plain relay
+ *
+ * The exchange of authentication messages is relayed like everything else; nothing here looks into it.
+ */
+#include "session.h"
+
+#include "cancel.h"
+#include "proxy/admin/console.h"
+#include "proxy/log.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CONSOLE_DATABASE "segue"
+
+/* ---- Refusals ---- */
+
+static void refuse(struct sg_session *s, enum sg_sqlstate state, const char *message, const char *hint) {
+    struct sg_error err = {0};
+    sg_error_set(&err, state, "%s", message);
+    if (hint) {
+        sg_error_hint(&err, "%s", hint);
+    }
+    sg_count(&s->worker->counters.refused_logins, 1);
+    sg_session_fatal(s, &err);
+}
+
+/* A bad packet from something that seems to speak a version of the protocol gets an answer; a port scan gets none. */
+static void on_bad_packet(struct sg_session *s) {
+    static struct sg_log_limit limit = SG_LOG_LIMIT(1);
+    sg_log_limited(&limit, SG_LOG_DEBUG, "bad start-up packet");
+    bool is_like_postgres = s->rest.len >= 8 && s->rest.data[4] == 0 && (s->rest.data[5] == 2 || s->rest.data[5] == 3);
+    if (is_like_postgres) {
+        refuse(s, SG_SQLSTATE_PROTOCOL_VIOLATION, "invalid start-up packet", NULL);
+    } else {
+        sg_session_close(s);
+    }
+}
+
+/* ---- Dialling ---- */
+
+struct dial {
+    struct sg_dial dial; /* first, so that one is the other */
+    struct sg_session *session;
+    struct sg_buf first; /* StartupMessage */
+};
+
+static void say_unreachable(struct sg_session *s, int status) {
+    static struct sg_log_limit limit = SG_LOG_LIMIT(1);
+    struct sg_error err = {0};
+    const char *where = s->worker->shared->upstream.label;
+    sg_log_limited(&limit, SG_LOG_WARN, "cannot connect to the server at %s: %s", where, uv_strerror(status));
+    bool is_exhausted = status == UV_EMFILE || status == UV_ENFILE;
+    sg_error_set(&err, is_exhausted ? SG_SQLSTATE_TOO_MANY_CONNECTIONS : SG_SQLSTATE_CANNOT_CONNECT,
+                 "segue cannot connect to the server at %s: %s", where, uv_strerror(status));
+    sg_count(&s->worker->counters.refused_logins, 1);
+    sg_session_fatal(s, &err);
+}
+
+static void on_dialled(struct sg_dial *base, int status) {
+    struct dial *dial = (struct dial *)base;
+    struct sg_session *s = dial->session;
+    s->dial = NULL;
+    if (status == 0) {
+        sg_session_relay(s, (struct sg_span){(char *)dial->first.data, dial->first.len});
+    } else if (s->state == SG_SESSION_DIAL) {
+        say_unreachable(s, status);
+    }
+    sg_buf_free(&dial->first);
+    free(dial);
+    sg_session_release(s);
+}
+
+/* first is taken over. */
+static void dial_upstream(struct sg_session *s, struct sg_buf first) {
+    struct dial *dial = calloc(1, sizeof(*dial));
+    if (!dial) {
+        abort();
+    }
+    dial->session = s;
+    dial->first = first;
+    s->dial = &dial->dial;
+    s->state = SG_SESSION_DIAL;
+    s->holds++;
+    /* What the client sends early stays in the kernel, and costs us no memory. */
+    sg_session_read_client(s, false);
+    sg_dial_start(&dial->dial, &s->worker->loop, &s->worker->shared->upstream, &s->server, on_dialled);
+}
+
+/* ---- The console ---- */
+
+static bool span_is(struct sg_span span, const char *cstr) {
+    return sg_span_eq_cstr(span, cstr);
+}
+
+/* The client's own StartupMessage, but for the control database. Its application settings are not for that login. */
+static struct sg_buf console_startup(const struct sg_session *s, const struct sg_startup *startup) {
+    struct sg_buf packet = {0};
+    struct sg_span name, value;
+    size_t cursor = 0;
+    sg_msg_begin(&packet, 0);
+    sg_buf_put_u32(&packet, (uint32_t)startup->major << 16 | startup->minor);
+    while (sg_startup_param_next(startup, &cursor, &name, &value)) {
+        if (!span_is(name, "database") && !span_is(name, "replication") && !span_is(name, "options")) {
+            sg_buf_put_span_cstr(&packet, name);
+            sg_buf_put_span_cstr(&packet, value);
+        }
+    }
+    sg_buf_put_cstr(&packet, "database");
+    sg_buf_put_cstr(&packet, s->worker->shared->config.control_database);
+    sg_buf_put_u8(&packet, 0);
+    sg_msg_end(&packet);
+    return packet;
+}
+
+void sg_startup_to_console(struct sg_session *s) {
+    struct sg_console *console = s->worker->shared->config.console;
+    uv_os_fd_t ours;
+    int fd = uv_fileno(&s->client.handle, &ours) == 0 ? fcntl(ours, F_DUPFD_CLOEXEC, 3) : -1;
+    if (fd < 0) {
+        refuse(s, SG_SQLSTATE_TOO_MANY_CONNECTIONS, "segue has no file descriptor left for a console session", NULL);
+        return;
+    }
+    struct sg_buf pending = {0};
+    if (s->is_stalled) {
+        sg_buf_put(&pending, s->from_client.scanner.header, SG_FRAME_HEADER_BYTES);
+    }
+    sg_buf_put(&pending, s->rest.data, s->rest.len);
+    char *user = s->console_user;
+    s->console_user = NULL;
+    uv_buf_t terminate = uv_buf_init((char[]){'X', 0, 0, 0, 4}, 5);
+    sg_outq_write(&s->to_server, &terminate, 1);
+    sg_session_close(s); /* takes ours out of the loop before the other thread touches the socket */
+    int flags = fcntl(fd, F_GETFL);
+    fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
+    sg_console_adopt(console, fd, user, (struct sg_span){(char *)pending.data, pending.len});
+    sg_buf_free(&pending);
+    free(user);
+}
+
+/* ---- Start-up packets ---- */
+
+static void on_encryption_request(struct sg_session *s, const struct sg_startup *startup) {
+    bool *is_asked = startup->kind == SG_STARTUP_SSL ? &s->is_ssl_asked : &s->is_gss_asked;
+    /* Bytes sent before the answer could be passed off as having come through the encrypted channel. */
+    if (*is_asked || s->rest.len > startup->bytes) {
+        sg_session_close(s);
+        return;
+    }
+    *is_asked = true;
+    sg_buf_free(&s->rest);
+    uv_buf_t no = uv_buf_init((char[]){'N'}, 1);
+    sg_outq_write(&s->to_client, &no, 1);
+    if (s->to_client.error != 0) {
+        sg_session_close(s);
+    }
+}
+
+static void on_cancelled(void *arg) {
+    struct sg_session *s = arg;
+    sg_session_close(s);
+    sg_session_release(s);
+}
+
+static void on_cancel_request(struct sg_session *s, const struct sg_startup *startup) {
+    s->state = SG_SESSION_CANCEL;
+    s->holds++;
+    uv_timer_stop(&s->timer); /* the cancel has a time limit of its own */
+    sg_cancel_start(s->worker, (struct sg_span){(char *)s->rest.data, startup->bytes}, on_cancelled, s);
+}
+
+static bool admit(struct sg_session *s) {
+    struct sg_shared *shared = s->worker->shared;
+    uint64_t before = atomic_fetch_add_explicit(&shared->sessions, 1, memory_order_relaxed);
+    s->is_counted = true;
+    if (shared->config.max_client_conn > 0 && before >= (uint64_t)shared->config.max_client_conn) {
+        refuse(s, SG_SQLSTATE_TOO_MANY_CONNECTIONS, "segue has no room for another client",
+               "max_client_conn sets how many there may be.");
+        return false;
+    }
+    return true;
+}
+
+/* False: the client was told why not. */
+static bool choose_kind(struct sg_session *s, const struct sg_startup *startup) {
+    struct sg_worker *w = s->worker;
+    const char *control = sg_hub_database(w->shared->config.hub);
+    struct sg_span user = sg_startup_param(startup, "user");
+    struct sg_span database = sg_startup_param(startup, "database");
+    database = database.len > 0 ? database : user;
+    if (span_is(database, CONSOLE_DATABASE)) {
+        if (!w->shared->config.console || !w->shared->config.control_database || user.len == 0) {
+            refuse(s, SG_SQLSTATE_CANNOT_CONNECT_NOW, "the segue console is not available",
+                   "It needs a control connection: start segue with --control.");
+            return false;
+        }
+        s->is_console = true;
+        s->console_user = strndup(user.ptr, user.len);
+        return true;
+    }
+    if (!control || !span_is(database, control)) {
+        return true;
+    }
+    sg_worker_install(w);
+    if (!sg_hub_is_ready(w->shared->config.hub) || !w->installed) {
+        refuse(s, SG_SQLSTATE_CANNOT_CONNECT_NOW, "segue does not know the mappings of this database yet",
+               "Nothing is forwarded before they are known. Try again.");
+        return false;
+    }
+    s->has_snapshots = true;
+    return true;
+}
+
+static void on_startup_message(struct sg_session *s, const struct sg_startup *startup) {
+    if (startup->major != 3) {
+        struct sg_error err = {0};
+        sg_error_set(&err, SG_SQLSTATE_FEATURE_NOT_SUPPORTED, "unsupported frontend protocol %u.%u: segue speaks 3.x",
+                     startup->major, startup->minor);
+        sg_session_fatal(s, &err);
+        return;
+    }
+    if (!admit(s) || !choose_kind(s, startup)) {
+        return;
+    }
+    struct sg_buf first = {0};
+    if (s->is_console) {
+        first = console_startup(s, startup);
+    } else {
+        sg_buf_put(&first, s->rest.data, startup->bytes);
+    }
+    s->rest.len -= startup->bytes;
+    memmove(s->rest.data, s->rest.data + startup->bytes, s->rest.len);
+    if (s->rest.len == 0) {
+        sg_buf_free(&s->rest);
+    }
+    dial_upstream(s, first);
+}
+
+void sg_startup_feed(struct sg_session *s) {
+    struct sg_startup startup;
+    switch (sg_startup_read(s->rest.data, s->rest.len, &startup)) {
+    case SG_READ_MORE:
+        return;
+    case SG_READ_BAD:
+        on_bad_packet(s);
+        return;
+    case SG_READ_OK:
+        break;
+    }
+    switch (startup.kind) {
+    case SG_STARTUP_SSL:
+    case SG_STARTUP_GSSENC:
+        on_encryption_request(s, &startup);
+        break;
+    case SG_STARTUP_CANCEL:
+        on_cancel_request(s, &startup);
+        break;
+    case SG_STARTUP_SESSION:
+        on_startup_message(s, &startup);
+        break;
+    }
+}

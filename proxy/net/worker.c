@@ -1,0 +1,262 @@
+#include "worker.h"
+
+#include "proxy/log.h"
+#include "session.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+/* ---- Snapshots ---- */
+
+static void installed_unref(struct sg_installed *installed) {
+    if (--installed->refs == 0) {
+        sg_snapshot_unref(installed->snapshot);
+        free(installed);
+    }
+}
+
+/* Pins are in the order of epochs, so the oldest is the first. */
+static void report_oldest(struct sg_worker *w) {
+    const struct sg_installed *oldest = w->oldest_pin ? w->oldest_pin->pin : w->installed;
+    if (oldest && oldest->epoch != w->reported_epoch) {
+        w->reported_epoch = oldest->epoch;
+        sg_hub_report(w->seat, oldest->epoch);
+    }
+}
+
+void sg_worker_install(struct sg_worker *w) {
+    struct sg_snapshot *snapshot = sg_hub_take(w->seat);
+    if (!snapshot) {
+        return;
+    }
+    struct sg_installed *installed = malloc(sizeof(*installed));
+    if (!installed) {
+        abort();
+    }
+    *installed = (struct sg_installed){.snapshot = snapshot,
+                                       .epoch = sg_snapshot_epoch(snapshot),
+                                       .mappings = sg_snapshot_mappings(snapshot),
+                                       .refs = 1};
+    if (w->installed) {
+        installed_unref(w->installed);
+    }
+    w->installed = installed;
+    report_oldest(w);
+}
+
+void sg_worker_pin(struct sg_worker *w, struct sg_session *s) {
+    s->pin = w->installed;
+    s->pin->refs++;
+    s->pin_next = NULL;
+    s->pin_prev = w->newest_pin;
+    if (w->newest_pin) {
+        w->newest_pin->pin_next = s;
+    } else {
+        w->oldest_pin = s;
+    }
+    w->newest_pin = s;
+}
+
+void sg_worker_unpin(struct sg_worker *w, struct sg_session *s) {
+    struct sg_installed *pin = s->pin;
+    if (s->pin_prev) {
+        s->pin_prev->pin_next = s->pin_next;
+    } else {
+        w->oldest_pin = s->pin_next;
+    }
+    if (s->pin_next) {
+        s->pin_next->pin_prev = s->pin_prev;
+    } else {
+        w->newest_pin = s->pin_prev;
+    }
+    s->pin = NULL;
+    s->pin_next = s->pin_prev = NULL;
+    if (pin->epoch != w->installed->epoch) {
+        report_oldest(w);
+    }
+    installed_unref(pin);
+}
+
+/* ---- Shared small things ---- */
+
+struct sg_side *sg_worker_side(struct sg_worker *w) {
+    struct sg_side *side = w->free_sides;
+    if (side) {
+        w->free_sides = side->next;
+    } else if (!(side = malloc(sizeof(*side)))) {
+        abort();
+    }
+    *side = (struct sg_side){0};
+    return side;
+}
+
+void sg_worker_side_free(struct sg_worker *w, struct sg_side *side) {
+    if (side->plan) {
+        sg_plan_unref(side->plan);
+    }
+    sg_text_unref(side->text);
+    free(side->error);
+    side->next = w->free_sides;
+    w->free_sides = side;
+}
+
+/* One buffer for all reads of the worker: what is read is consumed before the next read, or copied. */
+void sg_worker_alloc_cb(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buf) {
+    struct sg_session *s = handle->data;
+    *ret_buf = uv_buf_init((char *)s->worker->read_buf, SG_READ_BYTES);
+}
+
+/* ---- Sessions come and go ---- */
+
+static void take_inbox(struct sg_worker *w) {
+    pthread_mutex_lock(&w->inbox_lock);
+    int *fds = w->inbox;
+    size_t len = w->inbox_len;
+    w->inbox = NULL;
+    w->inbox_len = w->inbox_cap = 0;
+    pthread_mutex_unlock(&w->inbox_lock);
+    bool is_closed = atomic_load(&w->is_draining) || atomic_load(&w->is_stopping);
+    for (size_t i = 0; i < len; i++) {
+        if (is_closed) {
+            close(fds[i]);
+            atomic_fetch_sub(&w->open_sessions, 1);
+        } else {
+            sg_session_open(w, fds[i]);
+        }
+    }
+    free(fds);
+}
+
+static void check_empty(struct sg_worker *w) {
+    if (atomic_load(&w->is_draining) && atomic_load(&w->open_sessions) == 0 && w->on_empty) {
+        void (*on_empty)(void *arg) = w->on_empty;
+        w->on_empty = NULL;
+        on_empty(w->on_empty_arg);
+    }
+}
+
+void sg_worker_session_over(struct sg_worker *w, struct sg_session *s) {
+    if (s->pin) {
+        sg_worker_unpin(w, s);
+    }
+    if (s->prev) {
+        s->prev->next = s->next;
+    } else {
+        w->sessions = s->next;
+    }
+    if (s->next) {
+        s->next->prev = s->prev;
+    }
+    if (s->is_counted) {
+        atomic_fetch_sub_explicit(&w->shared->sessions, 1, memory_order_relaxed);
+    }
+    atomic_fetch_sub(&w->open_sessions, 1);
+    check_empty(w);
+}
+
+/* ---- The loop ---- */
+
+static void for_each_session(struct sg_worker *w, void (*act)(struct sg_session *s)) {
+    for (struct sg_session *s = w->sessions, *next; s; s = next) {
+        next = s->next;
+        act(s);
+    }
+}
+
+static void on_wake(uv_async_t *async) {
+    struct sg_worker *w = async->data;
+    sg_worker_install(w);
+    take_inbox(w);
+    if (atomic_load(&w->is_stopping)) {
+        for_each_session(w, sg_session_close);
+        uv_close((uv_handle_t *)async, NULL);
+    } else if (atomic_load(&w->is_draining)) {
+        for_each_session(w, sg_session_drain);
+        check_empty(w);
+    }
+}
+
+static void run(void *arg) {
+    struct sg_worker *w = arg;
+    uv_run(&w->loop, UV_RUN_DEFAULT);
+}
+
+static void wake_cb(void *arg) {
+    struct sg_worker *w = arg;
+    uv_async_send(&w->wake);
+}
+
+struct sg_worker *sg_worker_start(struct sg_shared *shared, void (*on_empty)(void *arg), void *arg) {
+    struct sg_worker *w = calloc(1, sizeof(*w));
+    if (!w) {
+        abort();
+    }
+    w->shared = shared;
+    w->on_empty = on_empty;
+    w->on_empty_arg = arg;
+    w->texts = (struct sg_texts){0};
+    pthread_mutex_init(&w->inbox_lock, NULL);
+    sg_arena_init(&w->desk.scratch, 4096);
+    w->rewriter = sg_rewriter_new(shared->config.plan_cache_bytes);
+    if (uv_loop_init(&w->loop) < 0 || uv_async_init(&w->loop, &w->wake, on_wake) < 0) {
+        abort();
+    }
+    w->wake.data = w;
+    w->seat = sg_hub_attach(shared->config.hub, wake_cb, w);
+    if (uv_thread_create(&w->thread, run, w) < 0) {
+        abort();
+    }
+    return w;
+}
+
+void sg_worker_serve(struct sg_worker *w, int fd) {
+    atomic_fetch_add(&w->open_sessions, 1);
+    pthread_mutex_lock(&w->inbox_lock);
+    if (w->inbox_len == w->inbox_cap) {
+        size_t cap = w->inbox_cap ? w->inbox_cap * 2 : 16;
+        int *inbox = realloc(w->inbox, cap * sizeof(*inbox));
+        if (!inbox) {
+            abort();
+        }
+        w->inbox = inbox;
+        w->inbox_cap = cap;
+    }
+    w->inbox[w->inbox_len++] = fd;
+    pthread_mutex_unlock(&w->inbox_lock);
+    uv_async_send(&w->wake);
+}
+
+void sg_worker_drain(struct sg_worker *w) {
+    atomic_store(&w->is_draining, true);
+    uv_async_send(&w->wake);
+}
+
+void sg_worker_stop(struct sg_worker *w) {
+    sg_hub_quiet(w->shared->config.hub, w->seat);
+    atomic_store(&w->is_stopping, true);
+    uv_async_send(&w->wake);
+    uv_thread_join(&w->thread);
+    uv_loop_close(&w->loop);
+}
+
+static void free_sides(struct sg_worker *w) {
+    while (w->free_sides) {
+        struct sg_side *side = w->free_sides;
+        w->free_sides = side->next;
+        free(side);
+    }
+}
+
+void sg_worker_free(struct sg_worker *w) {
+    sg_hub_detach(w->shared->config.hub, w->seat);
+    if (w->installed) {
+        installed_unref(w->installed);
+    }
+    free_sides(w);
+    sg_rewriter_free(w->rewriter);
+    sg_arena_free(&w->desk.scratch);
+    sg_buf_free(&w->message);
+    pthread_mutex_destroy(&w->inbox_lock);
+    free(w->inbox);
+    free(w);
+}

@@ -1,0 +1,118 @@
+/*
+ * worker — one thread with one loop: a share of the sessions, and what they use together (read buffer, rewriter,
+ * interned texts, the installed snapshot).
+ *
+ * Everything in struct sg_worker belongs to the worker's thread, the fields marked "any thread" excepted.
+ */
+#ifndef SEGUE_NET_WORKER_H
+#define SEGUE_NET_WORKER_H
+
+#include "flow.h"
+#include "hub_seat.h"
+#include "server.h"
+#include "side.h"
+#include "statements.h"
+#include "upstream.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <uv.h>
+
+#define SG_READ_BYTES 65536
+
+struct sg_session;
+
+/* A snapshot in use by this worker. Sessions pin it by a plain count; the snapshot's own count is taken once. */
+struct sg_installed {
+    struct sg_snapshot *snapshot;
+    uint64_t epoch;
+    size_t mappings;
+    unsigned refs; /* sessions pinned, plus one while it is the worker's current one */
+};
+
+#define SG_COUNTERS(X)     \
+    X(logins)              \
+    X(refused_logins)      \
+    X(cancels)             \
+    X(client_bytes)        \
+    X(server_bytes)        \
+    X(transactions)        \
+    X(statements)          \
+    X(rewritten)           \
+    X(refused)             \
+    X(reprepared)          \
+    X(prepared_statements) \
+    X(prepared_bytes)
+
+/* Written by the worker, read by any thread. */
+struct sg_counters {
+#define X(name) _Atomic uint64_t name;
+    SG_COUNTERS(X)
+#undef X
+};
+
+/* Of the one writer: no locked instruction. */
+static inline void sg_count(_Atomic uint64_t *counter, uint64_t n) {
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+/* What all workers share and only read, the session count excepted. */
+struct sg_shared {
+    struct sg_server_config config; /* with its own copies of the strings */
+    struct sg_upstream upstream;
+    _Atomic uint64_t sessions; /* logged in or logging in */
+};
+
+struct sg_worker {
+    struct sg_shared *shared;
+    uv_loop_t loop;
+    uv_async_t wake;
+    uv_thread_t thread;
+
+    pthread_mutex_t inbox_lock; /* any thread: fds to serve */
+    int *inbox;
+    size_t inbox_len, inbox_cap;
+    atomic_bool is_draining, is_stopping; /* any thread */
+    _Atomic uint64_t open_sessions;       /* any thread: every client socket, login or not */
+    void (*on_empty)(void *arg);          /* called from the worker when it drains and its last session ends */
+    void *on_empty_arg;
+
+    struct sg_hub_seat *seat;
+    struct sg_installed *installed; /* NULL: no snapshot yet */
+    uint64_t reported_epoch;
+    struct sg_session *oldest_pin, *newest_pin; /* in the order of pinning, so in the order of epochs */
+    struct sg_rewriter *rewriter;
+
+    struct sg_session *sessions;
+    struct sg_side *free_sides;
+    struct sg_texts texts;
+    struct sg_flow_desk desk;
+    struct sg_buf message; /* under construction */
+    struct sg_counters counters;
+    size_t cancels_open;
+    uint8_t read_buf[SG_READ_BYTES];
+};
+
+struct sg_worker *sg_worker_start(struct sg_shared *shared, void (*on_empty)(void *arg), void *arg);
+/* Any thread. The worker owns fd from now on. */
+void sg_worker_serve(struct sg_worker *worker, int fd);
+void sg_worker_drain(struct sg_worker *worker);
+/* Ends all sessions, joins the thread. The worker's report to the hub stands until sg_worker_free. */
+void sg_worker_stop(struct sg_worker *worker);
+void sg_worker_free(struct sg_worker *worker);
+
+/* ---- For sessions, on the worker's thread ---- */
+
+/* Takes a newer snapshot out of the mailbox, if there is one. */
+void sg_worker_install(struct sg_worker *worker);
+/* A transaction of the session begins: it sees the installed snapshot until unpinned. */
+void sg_worker_pin(struct sg_worker *worker, struct sg_session *session);
+void sg_worker_unpin(struct sg_worker *worker, struct sg_session *session);
+struct sg_side *sg_worker_side(struct sg_worker *worker);
+/* Gives back what the side owns, and the side. */
+void sg_worker_side_free(struct sg_worker *worker, struct sg_side *side);
+void sg_worker_alloc_cb(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buf);
+/* Called by each session when its memory is about to go. */
+void sg_worker_session_over(struct sg_worker *worker, struct sg_session *session);
+
+#endif
