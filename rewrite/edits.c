@@ -60,12 +60,36 @@ struct renderer {
     size_t len;
     int depth;
     bool bad;
+    bool seam;           /* what comes next is from another place than what came last */
+    char last;           /* byte put */
+    struct sg_edit *map; /* NULL while measuring. Outermost changes, as they came out */
+    size_t map_len;
 };
 
+static bool is_word_byte(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '$' ||
+           (unsigned char)c >= 0x80;
+}
+
+/* Would the two read as one token, or change each other? `SELECT"nickname"FROM` needs no blanks; an unquoted name in
+ * its place does. */
+static bool must_stay_apart(char a, char b) {
+    return (is_word_byte(a) && (is_word_byte(b) || b == '\'')) || (a == b && (a == '"' || a == '\''));
+}
+
 static void put(struct renderer *r, const char *ptr, size_t len) {
-    if (r->out && len)
+    if (len == 0)
+        return;
+    if (r->seam && r->len > 0 && must_stay_apart(r->last, ptr[0])) {
+        if (r->out)
+            r->out[r->len] = ' ';
+        r->len++;
+    }
+    if (r->out)
         memcpy(r->out + r->len, ptr, len);
     r->len += len;
+    r->last = ptr[len - 1];
+    r->seam = false;
 }
 
 static void render_range(struct renderer *r, size_t from, size_t to);
@@ -73,11 +97,21 @@ static void render_range(struct renderer *r, size_t from, size_t to);
 static void render_change(struct renderer *r, const struct sg_change *change) {
     for (size_t i = 0; i < sizeof change->pieces / sizeof *change->pieces; i++) {
         const struct sg_piece *piece = &change->pieces[i];
+        r->seam = true;
         if (piece->text.ptr)
             put(r, piece->text.ptr, piece->text.len);
         else
             render_range(r, piece->from, piece->to);
     }
+    r->seam = true;
+}
+
+/* A blank that is put before the text belongs to the change that made it necessary. */
+static void put_original(struct renderer *r, size_t from, size_t to) {
+    size_t before = r->len;
+    put(r, r->text.ptr + from, to - from);
+    if (r->map && r->depth == 1 && r->map_len > 0)
+        r->map[r->map_len - 1].inserted += r->len - before - (to - from);
 }
 
 /* Changes that begin in [from, to); one that inserts at `to` belongs to what follows. */
@@ -99,18 +133,15 @@ static void render_range(struct renderer *r, size_t from, size_t to) {
             r->bad = true;
             break;
         }
-        put(r, r->text.ptr + at, change->at - at);
+        put_original(r, at, change->at);
+        size_t before = r->len;
         render_change(r, change);
+        if (r->map && r->depth == 1)
+            r->map[r->map_len++] = (struct sg_edit){change->at, change->removed, r->len - before};
         at = change->at + change->removed;
     }
-    put(r, r->text.ptr + at, to - at);
+    put_original(r, at, to);
     r->depth--;
-}
-
-static size_t measure_change(const struct sg_edits *edits, struct sg_span text, const struct sg_change *change) {
-    struct renderer r = {.edits = edits, .text = text};
-    render_change(&r, change);
-    return r.len;
 }
 
 bool sg_edits_render(struct sg_edits *edits, struct sg_span text, struct sg_span *ret_text,
@@ -122,18 +153,11 @@ bool sg_edits_render(struct sg_edits *edits, struct sg_span text, struct sg_span
     if (r.bad)
         return false;
     char *out = sg_arena_alloc(edits->arena, r.len + 1);
-    r = (struct renderer){.edits = edits, .text = text, .out = out};
-    render_range(&r, 0, text.len);
     struct sg_edit *map = sg_arena_array(edits->arena, struct sg_edit, edits->n);
-    size_t n = 0;
-    for (size_t i = 0; i < edits->n; i++) {
-        const struct sg_change *change = &edits->v[i];
-        if (change->unless && *change->unless)
-            continue;
-        map[n++] = (struct sg_edit){change->at, change->removed, measure_change(edits, text, change)};
-    }
+    r = (struct renderer){.edits = edits, .text = text, .out = out, .map = map};
+    render_range(&r, 0, text.len);
     *ret_text = (struct sg_span){out, r.len};
     *ret_edits = map;
-    *ret_edits_len = n;
+    *ret_edits_len = r.map_len;
     return true;
 }

@@ -102,8 +102,23 @@ static const struct world *world(void) {
     return &the_world;
 }
 
+static bool is_utf8(struct sg_span sql) {
+    size_t following = 0;
+    for (size_t i = 0; i < sql.len; i++) {
+        uint8_t c = (uint8_t)sql.ptr[i];
+        if (following > 0 ? (c & 0xc0) != 0x80 : c >= 0x80 && (c < 0xc2 || c > 0xf4)) {
+            return false;
+        }
+        following = following > 0 ? following - 1 : c < 0xc2 ? 0u : c < 0xe0 ? 1u : c < 0xf0 ? 2u : 3u;
+    }
+    return following == 0;
+}
+
+/* Of a text that is not in the encoding it claims to be nobody can say; the server refuses it whatever is in it. Its
+ * positions must at least not be beyond its bytes. */
 static int characters(struct sg_span sql, bool utf8) {
     int n = 0;
+    utf8 = utf8 && is_utf8(sql);
     for (size_t i = 0; i < sql.len; i++) {
         n += !utf8 || ((uint8_t)sql.ptr[i] & 0xc0) != 0x80;
     }
