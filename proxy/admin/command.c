@@ -175,7 +175,7 @@ static bool take_state(struct walk *walk) {
     for (size_t i = 0; is_name(lexeme) && i < sizeof(states) / sizeof(states[0]); i++)
         if (strcmp(states[i], lexeme->text) == 0)
             return take_name(walk, &walk->command->state);
-    walk->complaint = "expected one of backfilled, verified, dual_write, read_new, new_only, retired";
+    walk->complaint = "Expected one of backfilled, verified, dual_write, read_new, new_only, retired.";
     return false;
 }
 
@@ -290,13 +290,33 @@ struct wanted {
 };
 
 static bool lists(const struct wanted *wanted, struct sg_span piece) {
-    for (const char *at = wanted->list; *at; at += strspn(at, ", ")) {
+    for (const char *at = wanted->list; *at;) {
         struct sg_span word = {at, strcspn(at, ",")};
         if (sg_span_eq(word, piece))
             return true;
         at += word.len;
+        at += strspn(at, ", ");
     }
     return false;
+}
+
+/* How a slot is called where it was missed. */
+static struct sg_span in_words(struct sg_span piece) {
+    static const char *const slots[][2] = {{"migration", "a migration's name"},
+                                           {"database", "a database name"},
+                                           {"table", "a table name"},
+                                           {"old", "the old column name"},
+                                           {"new", "the new column name"},
+                                           {"options", "name = value"},
+                                           {"sql", "SQL as a 'string'"},
+                                           {"seconds", "a number of seconds"},
+                                           {"state", "a state"},
+                                           {"parameter", "a parameter name"},
+                                           {"value", "a value"}};
+    for (size_t i = 0; i < sizeof(slots) / sizeof(slots[0]); i++)
+        if (sg_span_eq_cstr(piece, slots[i][0]))
+            return sg_span_of(slots[i][1]);
+    return piece;
 }
 
 static void note_failure(struct wanted *wanted, const struct walk *walk, bool is_later) {
@@ -307,9 +327,10 @@ static void note_failure(struct wanted *wanted, const struct walk *walk, bool is
     if (walk->complaint)
         wanted->complaint = walk->complaint;
     char piece[64];
-    snprintf(piece, sizeof(piece), "%s%.*s", wanted->len ? ", " : "", (int)walk->wanted.len, walk->wanted.ptr);
+    struct sg_span words = in_words(walk->wanted);
+    snprintf(piece, sizeof(piece), "%s%.*s", wanted->len ? ", " : "", (int)words.len, words.ptr);
     /* What does not work yet is not offered, unless there is nothing else to say. */
-    if ((is_later && wanted->len) || lists(wanted, walk->wanted) || wanted->len + strlen(piece) >= sizeof(wanted->list))
+    if ((is_later && wanted->len) || lists(wanted, words) || wanted->len + strlen(piece) >= sizeof(wanted->list))
         return;
     memcpy(wanted->list + wanted->len, piece, strlen(piece) + 1);
     wanted->len += strlen(piece);

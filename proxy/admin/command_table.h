@@ -53,8 +53,17 @@
     X(LATER, LATER, "CREATE MIGRATION migration [ IN database ] ON table ADD COLUMN ...", "adding a column")           \
     X(LATER, LATER, "CREATE MIGRATION migration [ IN database ] ON table DROP COLUMN ...", "dropping a column")        \
     X(LATER, LATER, "CREATE MIGRATION migration [ IN database ] RENAME TABLE ...", "renaming a table")                 \
-    X(LATER, LATER, "SHOW PROXIES|BLOCKERS|REFERENCES|REWRITES|REFUSED|LINT ...", "this view")                         \
-    X(LATER, LATER, "SHOW CLIENTS|SERVERS|LISTS|MEM|STATE ...", "this view")                                           \
+    X(LATER, LATER, "SHOW PROXIES ...", "SHOW PROXIES")                                                                \
+    X(LATER, LATER, "SHOW BLOCKERS ...", "SHOW BLOCKERS")                                                              \
+    X(LATER, LATER, "SHOW REFERENCES ...", "SHOW REFERENCES")                                                          \
+    X(LATER, LATER, "SHOW REWRITES ...", "SHOW REWRITES")                                                              \
+    X(LATER, LATER, "SHOW REFUSED ...", "SHOW REFUSED")                                                                \
+    X(LATER, LATER, "SHOW LINT ...", "SHOW LINT")                                                                      \
+    X(LATER, LATER, "SHOW CLIENTS ...", "SHOW CLIENTS")                                                                \
+    X(LATER, LATER, "SHOW SERVERS ...", "SHOW SERVERS")                                                                \
+    X(LATER, LATER, "SHOW LISTS ...", "SHOW LISTS")                                                                    \
+    X(LATER, LATER, "SHOW MEM ...", "SHOW MEM")                                                                        \
+    X(LATER, LATER, "SHOW STATE ...", "SHOW STATE")                                                                    \
     X(LATER, LATER, "PAUSE|RESUME|KILL ...", "pausing, resuming and ending clients' sessions")
 /* clang-format on */
 
