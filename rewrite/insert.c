@@ -59,6 +59,10 @@ static bool implied_columns(struct sg_context *cx, struct insert *in, const stru
                   "an INSERT without a column list from a query whose number of columns is not known");
         return false;
     }
+    if (n == 0) { /* INSERT INTO users SELECT: legal, and there is no list to write for it */
+        sg_refuse(cx, in->query->target->at, table, "Write DEFAULT VALUES.", "an INSERT of no columns at all");
+        return false;
+    }
     if (n > table->shape_len) {
         sg_fail(cx, -1, SG_SQLSTATE_SYNTAX_ERROR, "INSERT has more expressions than target columns");
         return false;
