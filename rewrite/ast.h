@@ -1,9 +1,9 @@
 /*
  * ast — the part of PostgreSQL's raw parse tree that a rewrite needs, in small types of our own.
  *
- * Everything lives in the statement's arena; names are folded and unquoted; `at` is a byte offset into the text, -1 when
- * PostgreSQL records none. An expression keeps its column references, sub-queries and function calls at any depth; the
- * rest of it is "some expression with these children".
+ * Everything lives in the statement's arena; names are folded and unquoted; `at` is a byte offset into the text, -1
+ * when PostgreSQL records none. An expression keeps its column references, sub-queries and function calls at any depth;
+ * the rest of it is "some expression with these children".
  */
 #ifndef SEGUE_REWRITE_AST_H
 #define SEGUE_REWRITE_AST_H
@@ -14,20 +14,20 @@
 struct sg_query;
 
 enum sg_node_kind {
-    SG_NODE_EXPR,     /* anything with children; name: fixed output label, or NULL */
-    SG_NODE_COLUMN,   /* names[], star: the last part is * */
-    SG_NODE_TEXT,     /* a constant of unknown type: 'x' or NULL */
-    SG_NODE_CONST,    /* any other constant */
-    SG_NODE_PARAM,    /* $n */
-    SG_NODE_CALL,     /* name: function */
-    SG_NODE_CAST,     /* kids[0]; name: type */
-    SG_NODE_CASE,     /* kids; last: the ELSE expression or NULL */
-    SG_NODE_COLLATE,  /* kids[0] */
-    SG_NODE_FIELD,    /* (kids[0]).name, kids[0][...]: name NULL without a field */
-    SG_NODE_SUBLINK,  /* query; sublink; kids[0]: test expression */
-    SG_NODE_ROW,      /* kids */
-    SG_NODE_DEFAULT,  /* DEFAULT */
-    SG_NODE_MULTI,    /* (a, b) = source: kids[0]: the source, shared by all its columns; number: 1-based column */
+    SG_NODE_EXPR,    /* anything with children; name: fixed output label, or NULL */
+    SG_NODE_COLUMN,  /* names[], star: the last part is * */
+    SG_NODE_TEXT,    /* a constant of unknown type: 'x' or NULL */
+    SG_NODE_CONST,   /* any other constant */
+    SG_NODE_PARAM,   /* $n */
+    SG_NODE_CALL,    /* name: function */
+    SG_NODE_CAST,    /* kids[0]; name: type */
+    SG_NODE_CASE,    /* kids; last: the ELSE expression or NULL */
+    SG_NODE_COLLATE, /* kids[0] */
+    SG_NODE_FIELD,   /* (kids[0]).name, kids[0][...]: name NULL without a field */
+    SG_NODE_SUBLINK, /* query; sublink; kids[0]: test expression */
+    SG_NODE_ROW,     /* kids */
+    SG_NODE_DEFAULT, /* DEFAULT */
+    SG_NODE_MULTI,   /* (a, b) = source: kids[0]: the source, shared by all its columns; number: 1-based column */
     SG_NODE_CURRENT_OF,
 };
 
@@ -81,7 +81,7 @@ struct sg_from {
     const char *name;   /* TABLE; FUNCTION: of the first function */
     const char *alias;
     struct sg_names columns; /* alias column list, or the names of a column definition list */
-    bool only, sampled, lateral;
+    bool only, sampled, lateral, ordinality;
     struct sg_query *query;
     struct sg_nodes exprs; /* FUNCTION: arguments; JOIN: ON; sampled: arguments */
     struct sg_from *left, *right;
@@ -110,8 +110,8 @@ struct sg_with {
 
 struct sg_conflict {
     bool present, update, on_constraint;
-    struct sg_names columns;  /* of the target; NULL where the item is an expression */
-    struct sg_nodes exprs;    /* expression items and the target's WHERE */
+    struct sg_names columns; /* of the target; NULL where the item is an expression */
+    struct sg_nodes exprs;   /* expression items and the target's WHERE */
     struct sg_targets set;
     struct sg_node *where;
 };
@@ -138,11 +138,11 @@ struct sg_query {
     struct sg_node *having;
     bool is_distinct, into, locking, recursive_ref;
     /* SELECT, UPDATE, DELETE, MERGE */
-    struct sg_froms from; /* FROM, USING, the MERGE source */
+    struct sg_froms from;  /* FROM, USING, the MERGE source */
     struct sg_node *where; /* MERGE: the join condition */
     /* INSERT, UPDATE, DELETE, MERGE */
     struct sg_from *target;
-    struct sg_targets set; /* INSERT: column list; UPDATE: assignments */
+    struct sg_targets set;   /* INSERT: column list; UPDATE: assignments */
     struct sg_query *source; /* INSERT; NULL: DEFAULT VALUES */
     bool overriding;
     struct sg_conflict conflict;
@@ -151,15 +151,15 @@ struct sg_query {
 };
 
 enum sg_statement_kind {
-    SG_STATEMENT_QUERY,       /* query */
-    SG_STATEMENT_EXPLAIN,     /* query; or utility if NULL */
-    SG_STATEMENT_CURSOR,      /* DECLARE: query */
-    SG_STATEMENT_CREATE_AS,   /* CREATE TABLE AS, CREATE MATERIALIZED VIEW: query */
-    SG_STATEMENT_COPY_QUERY,  /* COPY (query) TO */
-    SG_STATEMENT_COPY_TABLE,  /* target, copy_* */
+    SG_STATEMENT_QUERY,        /* query */
+    SG_STATEMENT_EXPLAIN,      /* query; or utility if NULL */
+    SG_STATEMENT_CURSOR,       /* DECLARE: query */
+    SG_STATEMENT_CREATE_AS,    /* CREATE TABLE AS, CREATE MATERIALIZED VIEW: query */
+    SG_STATEMENT_COPY_QUERY,   /* COPY (query) TO */
+    SG_STATEMENT_COPY_TABLE,   /* target, copy_* */
     SG_STATEMENT_NAMES_TABLES, /* utility that concerns whole tables: LOCK, TRUNCATE, VACUUM ... */
-    SG_STATEMENT_HARMLESS,    /* utility that names no table: SET, BEGIN ... */
-    SG_STATEMENT_BODY,        /* text in another language: DO, CREATE FUNCTION */
+    SG_STATEMENT_HARMLESS,     /* utility that names no table: SET, BEGIN ... */
+    SG_STATEMENT_BODY,         /* text in another language: DO, CREATE FUNCTION */
     SG_STATEMENT_OTHER,
 };
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 static const char *const phase_names[] = {
-    [SG_PHASE_PLANNED] = "planned",     [SG_PHASE_DUAL_WRITE] = "dual_write", [SG_PHASE_READ_NEW] = "read_new",
+    [SG_PHASE_PLANNED] = "planned",   [SG_PHASE_DUAL_WRITE] = "dual_write", [SG_PHASE_READ_NEW] = "read_new",
     [SG_PHASE_NEW_ONLY] = "new_only", [SG_PHASE_RETIRED] = "retired",
 };
 

@@ -1,8 +1,8 @@
 /*
  * columns — which physical columns a statement must write, given the names it wrote.
  *
- * For each mapping of the table: nothing (neither name written, or both in a phase that has both), rename the name, write
- * the other column too, or drop one of two names that are one column.
+ * For each mapping of the table: nothing (neither name written, or both in a phase that has both), rename the name,
+ * write the other column too, or drop one of two names that are one column.
  */
 #ifndef SEGUE_REWRITE_COLUMNS_H
 #define SEGUE_REWRITE_COLUMNS_H

@@ -19,7 +19,8 @@ static void set_position(struct sg_context *cx, int at) {
 
 static void describe_mappings(struct sg_context *cx, const struct sg_table *table) {
     const struct sg_mapping *m = table->mappings[0].mapping;
-    sg_error_detail(cx->error, "Table \"%s.%s\": column \"%s\" is being renamed to \"%s\" (migration \"%s\", phase %s).",
+    sg_error_detail(cx->error,
+                    "Table \"%s.%s\": column \"%s\" is being renamed to \"%s\" (migration \"%s\", phase %s).",
                     m->schema, m->table, m->old_name, m->new_name, m->migration, sg_phase_name(m->phase));
 }
 

@@ -58,8 +58,8 @@ static struct sg_node *generic(struct sg_convert *cv, const char *label, int at,
             node->kids.v[node->kids.n++] = expr(cv, kids[i]);
     return node;
 }
-#define GENERIC(label, at, ...)                                                                                       \
-    generic(cv, (label), (at), (const void *const[]){__VA_ARGS__},                                                     \
+#define GENERIC(label, at, ...)                                    \
+    generic(cv, (label), (at), (const void *const[]){__VA_ARGS__}, \
             sizeof((const void *const[]){__VA_ARGS__}) / sizeof(void *))
 
 static struct sg_node *column_ref(struct sg_convert *cv, const ColumnRef *ref) {
@@ -75,7 +75,8 @@ static struct sg_node *constant(struct sg_convert *cv, const A_Const *value) {
 }
 
 static struct sg_node *window(struct sg_convert *cv, const WindowDef *def) {
-    struct sg_node *node = GENERIC(NULL, def->location, def->partitionClause, def->orderClause, def->startOffset, def->endOffset);
+    struct sg_node *node =
+        GENERIC(NULL, def->location, def->partitionClause, def->orderClause, def->startOffset, def->endOffset);
     return node;
 }
 
@@ -98,7 +99,7 @@ static struct sg_node *call(struct sg_convert *cv, const FuncCall *fn) {
 
 static struct sg_node *sublink(struct sg_convert *cv, const SubLink *link) {
     static const enum sg_sublink kinds[] = {
-        [EXISTS_SUBLINK] = SG_SUBLINK_EXISTS, [ALL_SUBLINK] = SG_SUBLINK_ANY_ALL,  [ANY_SUBLINK] = SG_SUBLINK_ANY_ALL,
+        [EXISTS_SUBLINK] = SG_SUBLINK_EXISTS, [ALL_SUBLINK] = SG_SUBLINK_ANY_ALL, [ANY_SUBLINK] = SG_SUBLINK_ANY_ALL,
         [EXPR_SUBLINK] = SG_SUBLINK_EXPR,     [ARRAY_SUBLINK] = SG_SUBLINK_ARRAY,
     };
     struct sg_node *node = GENERIC(NULL, link->location, link->testexpr);
@@ -190,7 +191,6 @@ static const char *xml_function_name(XmlExprOp op) {
     };
     return op < sizeof names / sizeof *names ? names[op] : NULL;
 }
-
 
 /* Nodes that carry a name of their own or a sub-structure. NULL: not one of these. */
 static struct sg_node *special_expr(struct sg_convert *cv, const Node *n) {
@@ -406,6 +406,7 @@ static struct sg_from *join(struct sg_convert *cv, const JoinExpr *j) {
 
 static struct sg_from *function_item(struct sg_convert *cv, const RangeFunction *fn) {
     struct sg_from *from = new_from(cv, SG_FROM_FUNCTION);
+    from->ordinality = fn->ordinality;
     from->exprs.v = sg_arena_array(cv->arena, struct sg_node *, list_length(fn->functions));
     struct sg_names coldefs = {0};
     ListCell *cell;

@@ -2,8 +2,8 @@
  * edits — a rewrite as a list of changes to the client's text.
  *
  * A change replaces [at, at + removed) by pieces: literal text, or a copy of another part of the text *as changed* (so
- * that `SET nickname = upper(username)` can repeat its value with the names inside already right). Everything else keeps
- * its bytes.
+ * that `SET nickname = upper(username)` can repeat its value with the names inside already right). Everything else
+ * keeps its bytes.
  */
 #ifndef SEGUE_REWRITE_EDITS_H
 #define SEGUE_REWRITE_EDITS_H

@@ -73,14 +73,51 @@ static void add_query(struct sg_context *cx, const struct sg_from *from, struct 
     sg_scope_add(cx, scope, entry);
 }
 
-/* Columns of a function that are not spelled out: a scalar one has a single column, named like it. */
+/* Functions in FROM whose output is known: one column named like the item, or the two of the *_each family. */
+static bool is_scalar_function(const char *name) {
+    static const char *const names[] = {
+        "generate_series",
+        "generate_subscripts",
+        "unnest",
+        "string_to_table",
+        "regexp_split_to_table",
+        "regexp_matches",
+        "json_array_elements",
+        "json_array_elements_text",
+        "json_object_keys",
+        "jsonb_array_elements",
+        "jsonb_array_elements_text",
+        "jsonb_object_keys",
+        "jsonb_path_query",
+        "now",
+        "current_database",
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}
+
+static bool gives_key_and_value(const char *name) {
+    return strcmp(name, "json_each") == 0 || strcmp(name, "jsonb_each") == 0 || strcmp(name, "json_each_text") == 0 ||
+           strcmp(name, "jsonb_each_text") == 0;
+}
+
 static void add_function(struct sg_context *cx, const struct sg_from *from, struct sg_scope *scope) {
     sg_resolve_nodes(cx, &from->exprs, scope);
     struct sg_entry *entry = new_entry(cx, from, from->alias ? from->alias : from->name);
     for (size_t i = 0; i < from->columns.n; i++)
         sg_output_add(cx, &entry->output, from->columns.v[i], false);
-    if (!from->columns.n && entry->name)
+    if (from->columns.n == 0 && from->name && is_scalar_function(from->name)) {
         sg_output_add(cx, &entry->output, entry->name, false);
+    } else if (from->columns.n == 0 && from->name && gives_key_and_value(from->name)) {
+        sg_output_add(cx, &entry->output, "key", false);
+        sg_output_add(cx, &entry->output, "value", false);
+    } else if (from->columns.n == 0) {
+        entry->output.unknown = true;
+    }
+    if (from->ordinality)
+        sg_output_add(cx, &entry->output, "ordinality", false);
     sg_scope_add(cx, scope, entry);
 }
 

@@ -47,8 +47,8 @@ static int figure(const struct sg_node *node, const char **ret_name, const struc
             if (query->targets.n == 0)
                 return 0;
             const struct sg_node *inner = NULL; /* the sub-query keeps its own label */
-            *ret_name = query->targets.v[0].name ? query->targets.v[0].name
-                                                 : sg_figure_label(query->targets.v[0].expr, &inner);
+            *ret_name =
+                query->targets.v[0].name ? query->targets.v[0].name : sg_figure_label(query->targets.v[0].expr, &inner);
             return 2;
         }
         return 0;

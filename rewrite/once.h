@@ -3,8 +3,8 @@
  * that must.
  *
  * A function not known to be stable, and any sub-query, must be evaluated once: nextval() twice is two numbers. What is
- * known to be stable is a short list of PostgreSQL's own functions: a name too few costs a derived table, a name too many
- * would cost data.
+ * known to be stable is a short list of PostgreSQL's own functions: a name too few costs a derived table, a name too
+ * many would cost data.
  */
 #ifndef SEGUE_REWRITE_ONCE_H
 #define SEGUE_REWRITE_ONCE_H

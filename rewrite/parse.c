@@ -235,7 +235,7 @@ static struct sg_ddl_column *ddl_add(struct ddl_reader *r, const RangeVar *relat
 
 /* Text of a DEFAULT expression: up to the comma, the parenthesis, or the next column constraint. */
 static const char *default_text(struct ddl_reader *r, const Node *raw_expr) {
-    static const char *const next[] = {"not",       "null",       "check",   "unique",     "primary",
+    static const char *const next[] = {"not",        "null",      "check",   "unique",     "primary",
                                        "references", "generated", "collate", "constraint", "deferrable"};
     size_t i = sg_token_at(&r->tokens, (size_t)exprLocation(raw_expr)), from = i;
     size_t end = sg_expr_end(&r->tokens, i);

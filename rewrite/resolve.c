@@ -46,8 +46,8 @@ static void rename_reference(struct sg_context *cx, struct sg_entry *entry, stru
     if (strcmp(physical, name) == 0)
         return;
     size_t token = sg_token_at(&cx->tokens, (size_t)node->at) + 2 * part;
-    struct sg_change *change = sg_edit_replace(&cx->edits, cx->tokens.v[token].at, name_extent(cx, token),
-                                               sg_span_of(sg_ident(cx, physical)));
+    struct sg_change *change =
+        sg_edit_replace(&cx->edits, cx->tokens.v[token].at, name_extent(cx, token), sg_span_of(sg_ident(cx, physical)));
     change->unless = &entry->replaced;
     node->renamed = &entry->replaced;
 }
@@ -65,17 +65,26 @@ static void whole_row(struct sg_context *cx, struct sg_entry *entry, const struc
     entry->replaced_as_old |= counted;
 }
 
+/* Says whose column a name is that two entries have while the mapping stands. */
+static void qualify(struct sg_context *cx, const struct sg_entry *entry, const struct sg_node *node) {
+    if (entry->name)
+        sg_edit_insert(&cx->edits, (size_t)node->at, "%s.", sg_ident(cx, entry->name));
+    else
+        sg_fail(cx, node->at, SG_SQLSTATE_AMBIGUOUS_COLUMN, "column reference \"%s\" is ambiguous", node->names.v[0]);
+}
+
 static void resolve_bare(struct sg_context *cx, struct sg_node *node, const struct sg_scope *scope) {
     const char *name = node->names.v[0];
     struct sg_entry *entry;
     if (is_mapped_name(cx, name) || sg_is_system_column(name)) {
         enum sg_lookup found = sg_lookup_column(scope, name, &entry);
-        bool ours = entry && sg_table_mapping(entry->table, name);
         if (found == SG_LOOKUP_MAPPED)
             rename_reference(cx, entry, node, 0, scope);
-        else if (found == SG_LOOKUP_AMBIGUOUS && ours)
+        else if (found == SG_LOOKUP_SHARED)
+            qualify(cx, entry, node);
+        else if (found == SG_LOOKUP_AMBIGUOUS)
             sg_fail(cx, node->at, SG_SQLSTATE_AMBIGUOUS_COLUMN, "column reference \"%s\" is ambiguous", name);
-        else if (found == SG_LOOKUP_UNSURE && ours)
+        else if (found == SG_LOOKUP_UNSURE && entry)
             sg_refuse(cx, node->at, entry->table, "Write the table's name or alias before the column's.",
                       "the unqualified name \"%s\": another FROM item may have a column of this name", name);
         if (found != SG_LOOKUP_NONE)
@@ -92,8 +101,8 @@ static void resolve_bare(struct sg_context *cx, struct sg_node *node, const stru
 static void resolve_column(struct sg_context *cx, struct sg_node *node, const struct sg_scope *scope) {
     size_t n = node->names.n;
     if (node->star) {
-        struct sg_entry *entry = n ? sg_lookup_entry(scope, n > 1 ? node->names.v[n - 2] : NULL, node->names.v[n - 1])
-                                   : NULL;
+        struct sg_entry *entry =
+            n ? sg_lookup_entry(scope, n > 1 ? node->names.v[n - 2] : NULL, node->names.v[n - 1]) : NULL;
         if (entry)
             whole_row(cx, entry, node, false);
         return;
@@ -121,6 +130,14 @@ static void resolve_row(struct sg_context *cx, struct sg_node *node, const struc
     }
 }
 
+/* NULL::users is a row of the physical columns, whatever names the client knows. */
+static void refuse_row_type(struct sg_context *cx, const struct sg_node *cast) {
+    for (size_t i = 0; i < cx->snapshot->tables_len; i++)
+        if (strcmp(cx->snapshot->tables[i].relation->name, cast->name) == 0)
+            sg_refuse(cx, cast->at, &cx->snapshot->tables[i], "Name the columns instead of using the table's row type.",
+                      "a cast to the row type of \"%s\"", cast->name);
+}
+
 void sg_resolve_expr(struct sg_context *cx, struct sg_node *node, const struct sg_scope *scope) {
     if (!node || cx->refused)
         return;
@@ -132,6 +149,8 @@ void sg_resolve_expr(struct sg_context *cx, struct sg_node *node, const struct s
         resolve_row(cx, node, scope);
         return;
     }
+    if (node->kind == SG_NODE_CAST)
+        refuse_row_type(cx, node);
     sg_resolve_nodes(cx, &node->kids, scope);
     if (node->kind == SG_NODE_SUBLINK) {
         static const int flags[] = {

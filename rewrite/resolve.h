@@ -28,8 +28,8 @@ struct sg_output sg_resolve_targets(struct sg_context *cx, const struct sg_targe
 /* An entry for the table that a statement changes. NULL table in it: not mapped. */
 struct sg_entry *sg_target_entry(struct sg_context *cx, const struct sg_from *target);
 
-/* The name PostgreSQL gives an output column without a label (FigureColname). *ret_source: the column reference it comes
- * from, or NULL. */
+/* The name PostgreSQL gives an output column without a label (FigureColname). *ret_source: the column reference it
+ * comes from, or NULL. */
 const char *sg_figure_label(const struct sg_node *node, const struct sg_node **ret_source);
 
 /* insert.c, update.c */

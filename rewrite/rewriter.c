@@ -51,7 +51,8 @@ static void refuse_internal(struct sg_plan *plan) {
     plan->action = SG_REFUSE;
     sg_error_set(&plan->error, SG_SQLSTATE_FEATURE_NOT_SUPPORTED,
                  "segue cannot rewrite this statement: two of its changes overlap");
-    sg_error_hint(&plan->error, "This is a fault of segue; please report the statement. Nothing was sent to the server.");
+    sg_error_hint(&plan->error,
+                  "This is a fault of segue; please report the statement. Nothing was sent to the server.");
 }
 
 static struct sg_full_plan *plan_cold(struct sg_rewriter *rw, const struct sg_snapshot *snapshot,

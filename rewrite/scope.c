@@ -72,7 +72,7 @@ static bool is_merged(const struct sg_scope *scope, const char *name) {
 static enum sg_lookup lookup_level(const struct sg_scope *scope, const char *name, struct sg_entry **ret_entry) {
     if (is_merged(scope, name))
         return SG_LOOKUP_OTHER;
-    struct sg_entry *mapped = NULL;
+    struct sg_entry *mapped = NULL, *other = NULL;
     size_t matches = 0;
     bool unknown = false;
     for (size_t i = 0; i < scope->n; i++) {
@@ -83,13 +83,19 @@ static enum sg_lookup lookup_level(const struct sg_scope *scope, const char *nam
         if (!sg_entry_has(entry, name))
             continue;
         matches++;
-        if (entry->table)
+        if (entry->table && sg_table_mapping(entry->table, name))
             mapped = entry;
+        else
+            other = entry;
     }
     if (matches == 0)
         return unknown ? SG_LOOKUP_UNSURE : SG_LOOKUP_NONE;
     if (!mapped)
         return SG_LOOKUP_OTHER;
+    if (matches == 2 && other && !unknown) {
+        *ret_entry = other;
+        return SG_LOOKUP_SHARED;
+    }
     *ret_entry = mapped;
     if (matches > 1)
         return SG_LOOKUP_AMBIGUOUS;

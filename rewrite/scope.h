@@ -26,14 +26,14 @@ void sg_output_append(struct sg_context *cx, struct sg_output *output, const str
 bool sg_output_has(const struct sg_output *output, const char *name);
 
 struct sg_entry {
-    const char *name;   /* NULL: columns can be named, the entry cannot */
-    const char *schema; /* of a table without an alias */
+    const char *name;                   /* NULL: columns can be named, the entry cannot */
+    const char *schema;                 /* of a table without an alias */
     const struct sg_table *table;       /* a mapped table, under its own column names */
     const struct sg_table *behind;      /* a mapped table, also when an alias column list hides its names */
     const struct sg_relation *relation; /* any other table in the catalog, likewise */
     struct sg_output output;            /* neither: derived tables, CTEs, functions, joins with an alias */
     const struct sg_from *from;
-    bool is_target; /* of UPDATE, DELETE, INSERT, MERGE; or EXCLUDED: cannot become a sub-select */
+    bool is_target;      /* of UPDATE, DELETE, INSERT, MERGE; or EXCLUDED: cannot become a sub-select */
     bool hidden;         /* inside a join with an alias */
     bool qualified_only; /* EXCLUDED: not found by unqualified names */
     /* Replaced by a sub-select that has every name: for whole rows, USING, column alias lists. Changes of single names
@@ -69,9 +69,15 @@ enum sg_lookup {
     SG_LOOKUP_OTHER,     /* somebody else's */
     SG_LOOKUP_MAPPED,    /* a column of a mapped table */
     SG_LOOKUP_AMBIGUOUS, /* as PostgreSQL would say, with a mapped table among the candidates */
+    SG_LOOKUP_SHARED,    /* a mapping's name on one mapped table, and a column of one other entry */
     SG_LOOKUP_UNSURE,    /* may belong to an entry whose columns are not known */
 };
 
+/*
+ * SHARED: under one of the two schemas, before or after the rename, the mapped table has no column of this name. Only
+ * an application written for that schema can send the name unqualified, and it means the other entry: *ret_entry is
+ * that one.
+ */
 enum sg_lookup sg_lookup_column(const struct sg_scope *scope, const char *name, struct sg_entry **ret_entry);
 /* The nearest entry of this name; schema may be NULL. */
 struct sg_entry *sg_lookup_entry(const struct sg_scope *scope, const char *schema, const char *name);

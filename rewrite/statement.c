@@ -86,9 +86,9 @@ static void copy_to(struct sg_context *cx, const struct sg_statement *statement,
     size_t at = cx->tokens.v[first].at;
     /* COPY of a table leaves out its inheritance children, and refuses partitioned tables; a query must say so. */
     const char *only = table->relation->kind == 'r' ? "ONLY " : "";
-    sg_edit_replace(&cx->edits, at, sg_token_end(&cx->tokens, last) - at,
-                    sg_span_of(sg_arena_printf(cx->arena, "(SELECT %s FROM %s%.*s)", list, only, (int)name.len,
-                                               name.ptr)));
+    sg_edit_replace(
+        &cx->edits, at, sg_token_end(&cx->tokens, last) - at,
+        sg_span_of(sg_arena_printf(cx->arena, "(SELECT %s FROM %s%.*s)", list, only, (int)name.len, name.ptr)));
 }
 
 /* COPY FROM in a phase with one physical column: only the column list may need other names. */
@@ -97,9 +97,10 @@ static void copy_from(struct sg_context *cx, const struct sg_statement *statemen
     for (size_t i = 0; i < table->mappings_len; i++)
         both |= sg_phase_writes_both(table->mappings[i].mapping->phase);
     if (both) {
-        sg_refuse(cx, statement->target->at, table,
-                  "Use INSERT while the migration writes both columns, or load the rows before START or after CONTRACT.",
-                  "COPY FROM into this table");
+        sg_refuse(
+            cx, statement->target->at, table,
+            "Use INSERT while the migration writes both columns, or load the rows before START or after CONTRACT.",
+            "COPY FROM into this table");
         return;
     }
     if (statement->columns.n == 0 && all_planned(table))

@@ -4,7 +4,8 @@
 
 #include "context.h"
 
-/* Rewrites every statement of cx's text (tokens not yet made). Afterwards cx->refused, or cx->edits, says what to do. */
+/* Rewrites every statement of cx's text (tokens not yet made). Afterwards cx->refused, or cx->edits, says what to do.
+ */
 void sg_rewrite_text(struct sg_context *cx, struct sg_span text);
 
 #endif

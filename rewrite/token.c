@@ -5,10 +5,10 @@
 enum char_class {
     C_OTHER, /* a byte SQL gives no meaning: one-character operator */
     C_SPACE,
-    C_WORD,  /* letters, _, and every byte over 0x7f */
+    C_WORD, /* letters, _, and every byte over 0x7f */
     C_DIGIT,
-    C_QUOTE,   /* ' */
-    C_DQUOTE,  /* " */
+    C_QUOTE,  /* ' */
+    C_DQUOTE, /* " */
     C_DOLLAR,
     C_OP,    /* + - * / < > = ~ ! @ # % ^ & | ` ? */
     C_PUNCT, /* ( ) [ ] , ; . : */
@@ -132,8 +132,7 @@ static void skip_number(struct lexer *lx) {
 static void skip_operator(struct lexer *lx) {
     lx->p++;
     while (lx->p < lx->end && class_of(*lx->p) == C_OP) {
-        if (lx->end - lx->p >= 2 &&
-            ((lx->p[0] == '-' && lx->p[1] == '-') || (lx->p[0] == '/' && lx->p[1] == '*')))
+        if (lx->end - lx->p >= 2 && ((lx->p[0] == '-' && lx->p[1] == '-') || (lx->p[0] == '/' && lx->p[1] == '*')))
             return;
         lx->p++;
     }

@@ -1,8 +1,8 @@
 /*
  * token — PostgreSQL's lexical structure (docs, section 4.1) as a flat array, with parentheses already matched.
  *
- * The parse tree says what a statement means but not where its parts end; the tokens say where things are. Together they
- * let a rewrite be a text edit.
+ * The parse tree says what a statement means but not where its parts end; the tokens say where things are. Together
+ * they let a rewrite be a text edit.
  */
 #ifndef SEGUE_REWRITE_TOKEN_H
 #define SEGUE_REWRITE_TOKEN_H
@@ -24,11 +24,12 @@ enum sg_token_kind {
 };
 
 /* Only the words that end or begin a clause; every other word is SG_WORD_NONE. */
-#define SG_WORDS(X)                                                                                                   \
-    X(AS) X(COLLATION) X(CONFLICT) X(CONSTRAINT) X(DEFAULT) X(DISTINCT) X(DO) X(EXCEPT) X(FETCH) X(FOR) X(FROM)       \
-    X(GROUP) X(HAVING) X(INTERSECT) X(INTO) X(LIMIT) X(OFFSET) X(ON) X(ONLY) X(ORDER) X(OVERRIDING) X(RETURNING)     \
-    X(ROW) X(SELECT) X(SET) X(TABLE) X(UNION) X(USING) X(VALUE) X(VALUES) X(WHEN) X(WHERE) X(WINDOW) X(WITH)          \
-    X(WITHIN)
+#define SG_WORDS(X)                                                                                                \
+    X(AS)                                                                                                          \
+    X(COLLATION) X(CONFLICT) X(CONSTRAINT) X(DEFAULT) X(DISTINCT) X(DO) X(EXCEPT) X(FETCH) X(FOR) X(FROM) X(GROUP) \
+        X(HAVING) X(INTERSECT) X(INTO) X(LIMIT) X(OFFSET) X(ON) X(ONLY) X(ORDER) X(OVERRIDING) X(RETURNING) X(ROW) \
+            X(SELECT) X(SET) X(TABLE) X(UNION) X(USING) X(VALUE) X(VALUES) X(WHEN) X(WHERE) X(WINDOW) X(WITH)      \
+                X(WITHIN)
 
 enum sg_word {
     SG_WORD_NONE,

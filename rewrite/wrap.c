@@ -174,7 +174,8 @@ static void edit_rows(struct sg_context *cx, const struct sg_table *table, const
     size_t open = source->first + 1;
     for (size_t row = 0; row < q->rows_len; row++, open = cx->tokens.v[open].match + 2) {
         if (q->rows[row].n != n || !sg_token_is_punct(&cx->tokens, open, '(') || !list_items(cx, open, items, n)) {
-            sg_fail(cx, -1, SG_SQLSTATE_SYNTAX_ERROR, "INSERT has a different number of expressions and target columns");
+            sg_fail(cx, -1, SG_SQLSTATE_SYNTAX_ERROR,
+                    "INSERT has a different number of expressions and target columns");
             return;
         }
         for (size_t i = 0; i < plan->copies_len; i++) {

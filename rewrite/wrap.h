@@ -2,9 +2,11 @@
  * wrap — a source of rows put into a derived table, so that a value can be named, and thus used twice, while it is
  * computed once:
  *
- *     INSERT INTO t (a, b, c) SELECT segue.c1, segue.c2, segue.c2 FROM (SELECT x, random() FROM s OFFSET 0) AS segue(c1, c2)
+ *     INSERT INTO t (a, b, c) SELECT segue.c1, segue.c2, segue.c2 FROM (SELECT x, random() FROM s OFFSET 0) AS
+ * segue(c1, c2)
  *
- * OFFSET 0 keeps the planner from merging the derived table into the outer query, which would evaluate a sub-query twice.
+ * OFFSET 0 keeps the planner from merging the derived table into the outer query, which would evaluate a sub-query
+ * twice.
  */
 #ifndef SEGUE_REWRITE_WRAP_H
 #define SEGUE_REWRITE_WRAP_H
