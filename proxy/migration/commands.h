@@ -50,6 +50,10 @@ bool sg_migration_request(PGconn *conn, enum sg_migration_verb verb, const char 
 bool sg_migration_set_backfill(PGconn *conn, const char *name, const struct sg_migration_option *options,
                                size_t options_len, struct sg_error *reterr);
 
+/* One WITH or SET BACKFILL option that is about pace: checks it and points one of the two at its value. */
+bool sg_backfill_option(const struct sg_migration_option *option, const char **ret_batch_rows,
+                        const char **ret_max_p99_ratio, struct sg_error *reterr);
+
 /* One look for WAIT m FOR what. DONE: reached or passed. FAILED: cannot be reached any more, *reterr says why. */
 enum sg_wait { SG_WAIT_NOT_YET, SG_WAIT_DONE, SG_WAIT_FAILED };
 enum sg_wait sg_migration_wait_check(PGconn *conn, const char *name, const char *what, struct sg_error *reterr);

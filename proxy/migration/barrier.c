@@ -1,0 +1,69 @@
+#include "proxy/migration/barrier.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define BARRIER_LOOK_MS 50
+
+/* This proxy must be among those that have acknowledged: a barrier without one's own word proves nothing. */
+static const char laggards_sql[] =
+    "SELECT count(*) FILTER (WHERE epoch < $1) + CASE WHEN bool_or(id = $2 AND epoch >= $1) THEN 0 ELSE 1 END"
+    " FROM segue.proxy WHERE expires_at > clock_timestamp() OR id = $2";
+
+/*
+ * Only lock modes that writers hold. A dump reads for hours under ACCESS SHARE and cannot leave a row behind; VACUUM
+ * and CREATE INDEX CONCURRENTLY write no values. A prepared transaction has a virtualtransaction of its own ("-1/xid").
+ */
+static const char writers_sql[] =
+    "SELECT coalesce(array_agg(DISTINCT virtualtransaction), '{}')::text FROM pg_locks"
+    " WHERE locktype = 'relation' AND relation = $1 AND granted AND pid IS DISTINCT FROM pg_backend_pid()"
+    "   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    "   AND mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')";
+
+static const char still_open_sql[] = "SELECT count(*) FROM pg_locks WHERE locktype = 'relation' AND relation = $1"
+                                     " AND virtualtransaction = ANY ($2::text[])";
+
+static void forget(struct sg_task *task) {
+    free(task->lockers);
+    task->lockers = NULL;
+}
+
+static bool collect_writers(struct sg_task *task, struct sg_error *reterr) {
+    PGresult *result = sg_db_query(task->conn, writers_sql, SG_ARGS(task->relid), reterr);
+    if (!result) {
+        return false;
+    }
+    task->lockers = strdup(PQgetvalue(result, 0, 0));
+    task->lockers_epoch = task->phase_epoch;
+    PQclear(result);
+    return true;
+}
+
+enum sg_turn sg_barrier_wait(struct sg_task *task, struct sg_error *reterr) {
+    struct sg_num epoch = sg_num_of((int64_t)task->phase_epoch);
+    if (task->lockers && task->lockers_epoch != task->phase_epoch) {
+        forget(task);
+    }
+    int64_t left;
+    if (!task->lockers) {
+        if (!sg_db_int(task->conn, laggards_sql, SG_ARGS(epoch.text, task->proxy_id), &left, reterr)) {
+            return SG_TURN_ERROR;
+        }
+        if (left > 0) {
+            task->wait_ms = BARRIER_LOOK_MS;
+            return SG_TURN_WAIT;
+        }
+        if (!collect_writers(task, reterr)) {
+            return SG_TURN_ERROR;
+        }
+    }
+    if (!sg_db_int(task->conn, still_open_sql, SG_ARGS(task->relid, task->lockers), &left, reterr)) {
+        return SG_TURN_ERROR;
+    }
+    if (left > 0) {
+        task->wait_ms = BARRIER_LOOK_MS;
+        return SG_TURN_WAIT;
+    }
+    forget(task);
+    return SG_TURN_MORE;
+}

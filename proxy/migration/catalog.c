@@ -1,0 +1,157 @@
+#include "proxy/migration/catalog.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Temporary tables come and go with every session and belong to no other; TOAST and indexes are no relations to SQL. */
+#define USER_RELATIONS                                                                                         \
+    "pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname NOT IN ('pg_catalog', 'pg_toast'," \
+    " 'information_schema', 'segue') AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't'"
+
+static const char columns_sql[] =
+    "SELECT c.oid, n.nspname, c.relname, c.relkind, a.attname, format_type(a.atttypid, NULL),"
+    " pg_get_expr(d.adbin, d.adrelid), a.attgenerated <> '', a.attidentity <> ''"
+    " FROM " USER_RELATIONS " LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
+    " LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum ORDER BY c.oid, a.attnum";
+
+/* Values, not xmin: TRUNCATE and REINDEX change nothing that a statement's meaning depends on. */
+static const char digest_sql[] =
+    "SELECT concat_ws('/', count(*), sum(hashtextextended(concat_ws('.', c.oid, n.nspname, c.relname, c.relkind), 0)),"
+    "   (SELECT concat_ws('/', count(*), sum(hashtextextended(concat_ws('.', a.attrelid,"
+    "     a.attnum, a.attname, a.atttypid, a.atthasdef, a.attgenerated, a.attidentity), 0)))"
+    "   FROM pg_attribute a WHERE a.attrelid >= 16384 AND a.attnum > 0 AND NOT a.attisdropped))"
+    " FROM " USER_RELATIONS;
+
+/* A mapping whose table or column somebody has dropped is left out: the server itself then answers those who use it. */
+static const char mappings_sql[] =
+    "SELECT t.id, m.name, t.nspname, t.relname, t.old_name, t.new_name, m.phase, s.name, s.type, s.default_sql,"
+    " s.is_generated, s.is_identity"
+    " FROM segue.migration m JOIN segue.target t USING (id)"
+    " CROSS JOIN ROWS FROM (jsonb_to_recordset(m.shape) AS (name text, type text, default_sql text,"
+    "   is_generated boolean, is_identity boolean)) WITH ORDINALITY AS s(name, type, default_sql, is_generated,"
+    "   is_identity, n)"
+    " WHERE m.phase <> 'retired' AND (t.old_num IS NOT NULL OR m.phase = 'new_only')"
+    "   AND (t.new_num IS NOT NULL OR m.phase = 'planned') ORDER BY t.id, s.n";
+
+static const char *text_or_null(const PGresult *rows, int row, int column) {
+    return PQgetisnull(rows, row, column) ? NULL : PQgetvalue(rows, row, column);
+}
+
+static bool flag(const PGresult *rows, int row, int column) {
+    return *PQgetvalue(rows, row, column) == 't';
+}
+
+/* Five adjacent fields from `at` on. The strings live as long as the result. */
+static struct sg_column column_of(const PGresult *rows, int row, int at) {
+    return (struct sg_column){
+        .name = PQgetvalue(rows, row, at),
+        .type = PQgetvalue(rows, row, at + 1),
+        .default_sql = text_or_null(rows, row, at + 2),
+        .is_generated = flag(rows, row, at + 3),
+        .is_identity = flag(rows, row, at + 4),
+    };
+}
+
+static struct sg_catalog *load_relations(PGconn *conn, struct sg_error *reterr) {
+    PGresult *rows = sg_db_query(conn, columns_sql, 0, NULL, reterr);
+    if (!rows) {
+        return NULL;
+    }
+    struct sg_catalog *catalog = sg_catalog_new();
+    size_t relation = 0;
+    const char *oid = "";
+    for (int i = 0; i < PQntuples(rows); i++) {
+        if (strcmp(oid, PQgetvalue(rows, i, 0)) != 0) {
+            oid = PQgetvalue(rows, i, 0);
+            relation = sg_catalog_add_relation(catalog, PQgetvalue(rows, i, 1), PQgetvalue(rows, i, 2),
+                                               *PQgetvalue(rows, i, 3));
+        }
+        if (!PQgetisnull(rows, i, 4)) {
+            struct sg_column column = column_of(rows, i, 4);
+            sg_catalog_add_column(catalog, relation, &column);
+        }
+    }
+    PQclear(rows);
+    return catalog;
+}
+
+/* One row a column of a shape; consecutive rows with the same id are one mapping. The snapshot copies all of it. */
+static struct sg_snapshot *join_mappings(uint64_t epoch, struct sg_catalog *catalog, const PGresult *rows,
+                                         struct sg_error *reterr) {
+    size_t rows_len = (size_t)PQntuples(rows), mappings_len = 0;
+    struct sg_column *columns = calloc(rows_len + 1, sizeof(*columns));
+    struct sg_mapping *mappings = calloc(rows_len + 1, sizeof(*mappings));
+    if (!columns || !mappings) {
+        abort();
+    }
+    const char *id = "";
+    for (int i = 0; i < (int)rows_len; i++) {
+        columns[i] = column_of(rows, i, 7);
+        if (strcmp(id, PQgetvalue(rows, i, 0)) != 0) {
+            id = PQgetvalue(rows, i, 0);
+            struct sg_mapping *mapping = &mappings[mappings_len++];
+            *mapping = (struct sg_mapping){.migration = PQgetvalue(rows, i, 1),
+                                           .schema = PQgetvalue(rows, i, 2),
+                                           .table = PQgetvalue(rows, i, 3),
+                                           .old_name = PQgetvalue(rows, i, 4),
+                                           .new_name = PQgetvalue(rows, i, 5),
+                                           .shape = &columns[i]};
+            sg_phase_from_name(PQgetvalue(rows, i, 6), &mapping->phase);
+        }
+        mappings[mappings_len - 1].shape_len++;
+    }
+    struct sg_snapshot *snapshot = sg_snapshot_new(epoch, catalog, mappings, mappings_len, reterr);
+    free(mappings);
+    free(columns);
+    return snapshot;
+}
+
+static struct sg_snapshot *load_in_transaction(PGconn *conn, struct sg_catalog_state *next, struct sg_error *reterr) {
+    uint64_t before = next->row_epoch;
+    if (!sg_catalog_row_epoch(conn, &next->row_epoch, reterr) || !sg_catalog_digest(conn, &next->digest, reterr)) {
+        return NULL;
+    }
+    next->reloads = next->row_epoch > before ? 0 : next->reloads + 1;
+    PGresult *rows = sg_db_query(conn, mappings_sql, 0, NULL, reterr);
+    struct sg_catalog *catalog = rows ? load_relations(conn, reterr) : NULL;
+    struct sg_snapshot *snapshot = NULL;
+    if (catalog) {
+        snapshot = join_mappings((next->row_epoch << SG_EPOCH_SHIFT) + next->reloads, catalog, rows, reterr);
+    }
+    PQclear(rows);
+    return snapshot;
+}
+
+struct sg_snapshot *sg_catalog_load(PGconn *conn, struct sg_catalog_state *state, struct sg_error *reterr) {
+    struct sg_catalog_state next = *state;
+    if (!sg_db_exec(conn, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", reterr)) {
+        return NULL;
+    }
+    struct sg_snapshot *snapshot = load_in_transaction(conn, &next, reterr);
+    sg_db_rollback(conn);
+    if (snapshot) {
+        *state = next;
+    }
+    return snapshot;
+}
+
+bool sg_catalog_row_epoch(PGconn *conn, uint64_t *ret_epoch, struct sg_error *reterr) {
+    int64_t value;
+    if (!sg_db_int(conn, "SELECT value FROM segue.epoch", 0, NULL, &value, reterr)) {
+        return false;
+    }
+    *ret_epoch = (uint64_t)value;
+    return true;
+}
+
+bool sg_catalog_digest(PGconn *conn, struct sg_catalog_digest *ret_digest, struct sg_error *reterr) {
+    PGresult *row = sg_db_query(conn, digest_sql, 0, NULL, reterr);
+    if (!row) {
+        return false;
+    }
+    /* Two 64-bit sums in decimal and two counts: cut off at worst, never out of step with itself. */
+    strncpy(ret_digest->text, PQgetvalue(row, 0, 0), sizeof(ret_digest->text) - 1);
+    ret_digest->text[sizeof(ret_digest->text) - 1] = '\0';
+    PQclear(row);
+    return true;
+}

@@ -1,0 +1,33 @@
+/*
+ * catalog — reads pg_catalog and the mappings in one repeatable-read transaction and makes a snapshot of them.
+ *
+ * The epoch of a published snapshot is (row epoch << SG_EPOCH_SHIFT) + reloads. The row epoch is the one in
+ * segue.epoch, which grows with every change of a mapping. `reloads` grows when only the catalog changed behind our
+ * back, so that published epochs only ever grow within a process, while proxies compare row epochs with each other.
+ */
+#ifndef SEGUE_MIGRATION_CATALOG_H
+#define SEGUE_MIGRATION_CATALOG_H
+
+#include "proxy/migration/db.h"
+#include "segue/catalog.h"
+
+#define SG_EPOCH_SHIFT 20
+
+/* Enough of a digest to see that a relation or column came, went or changed. */
+struct sg_catalog_digest {
+    char text[64];
+};
+
+struct sg_catalog_state {
+    uint64_t row_epoch;
+    uint64_t reloads;
+    struct sg_catalog_digest digest;
+};
+
+/* Loads and answers a snapshot newer than *state, which is brought up to date. The caller holds one reference. */
+struct sg_snapshot *sg_catalog_load(PGconn *conn, struct sg_catalog_state *state, struct sg_error *reterr);
+
+bool sg_catalog_row_epoch(PGconn *conn, uint64_t *ret_epoch, struct sg_error *reterr);
+bool sg_catalog_digest(PGconn *conn, struct sg_catalog_digest *ret_digest, struct sg_error *reterr);
+
+#endif

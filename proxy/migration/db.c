@@ -1,0 +1,139 @@
+#include "proxy/migration/db.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Whatever the role or database settings say, the engine's own statements must mean the same. Timeouts are off because
+ * a validation may take hours; the short DDL transactions set lock_timeout for themselves. */
+static const char session_settings[] =
+    "SELECT pg_catalog.set_config(name, value, false) FROM (VALUES ('search_path', 'pg_catalog, pg_temp'),"
+    " ('statement_timeout', '0'), ('lock_timeout', '0'), ('idle_in_transaction_session_timeout', '0'),"
+    " ('default_transaction_isolation', 'read committed'), ('default_transaction_read_only', 'off'),"
+    " ('default_transaction_deferrable', 'off'), ('client_min_messages', 'warning'), ('extra_float_digits', '1'),"
+    " ('datestyle', 'ISO'), ('quote_all_identifiers', 'off'), ('standard_conforming_strings', 'on'))"
+    " AS s(name, value)";
+
+static void ignore_notice(void *arg, const PGresult *result) {
+    (void)arg;
+    (void)result;
+}
+
+PGconn *sg_db_connect(const char *conninfo, const char *application_name, struct sg_error *reterr) {
+    /* What the operator wrote comes last and wins, except for the encoding this code is written for. */
+    const char *const keys[] = {"connect_timeout",  "keepalives_idle",           "keepalives_interval",
+                                "keepalives_count", "tcp_user_timeout",          "dbname",
+                                "client_encoding",  "fallback_application_name", NULL};
+    const char *const values[] = {"5", "5", "2", "3", "10000", conninfo, "UTF8", application_name, NULL};
+    PGconn *conn = PQconnectdbParams(keys, values, 1);
+    if (!conn) {
+        abort();
+    }
+    if (PQstatus(conn) != CONNECTION_OK) {
+        sg_error_set(reterr, SG_SQLSTATE_CANNOT_CONNECT, "cannot connect to the control database");
+        sg_error_detail(reterr, "%s", PQerrorMessage(conn));
+        sg_error_hint(reterr, "Check the control connection string and that the role may log in.");
+        PQfinish(conn);
+        return NULL;
+    }
+    PQsetNoticeReceiver(conn, ignore_notice, NULL);
+    if (!sg_db_exec(conn, session_settings, reterr)) {
+        PQfinish(conn);
+        return NULL;
+    }
+    return conn;
+}
+
+static void trim_newlines(char *text) {
+    size_t len = strlen(text);
+    while (len > 0 && text[len - 1] == '\n') {
+        text[--len] = '\0';
+    }
+}
+
+void sg_db_error_from(PGconn *conn, const PGresult *result, struct sg_error *reterr) {
+    const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
+    const char *message = result ? PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) : NULL;
+    if (!message) {
+        sg_error_set(reterr, SG_SQLSTATE_CONNECTION_FAILURE, "%s", PQerrorMessage(conn));
+        trim_newlines(reterr->message);
+        return;
+    }
+    sg_error_set(reterr, SG_SQLSTATE_INTERNAL_ERROR, "%s", message);
+    if (state && strlen(state) == 5) {
+        memcpy(reterr->sqlstate, state, 6);
+    }
+    const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
+    const char *hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
+    if (detail) {
+        sg_error_detail(reterr, "%s", detail);
+    }
+    if (hint) {
+        sg_error_hint(reterr, "%s", hint);
+    }
+}
+
+PGresult *sg_db_query(PGconn *conn, const char *sql, int params_len, const char *const *params,
+                      struct sg_error *reterr) {
+    PGresult *result =
+        params_len > 0 ? PQexecParams(conn, sql, params_len, NULL, params, NULL, NULL, 0) : PQexec(conn, sql);
+    ExecStatusType status = PQresultStatus(result);
+    if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK && status != PGRES_EMPTY_QUERY) {
+        sg_db_error_from(conn, result, reterr);
+        PQclear(result);
+        return NULL;
+    }
+    return result;
+}
+
+bool sg_db_run(PGconn *conn, const char *sql, int params_len, const char *const *params, struct sg_error *reterr) {
+    PGresult *result = sg_db_query(conn, sql, params_len, params, reterr);
+    PQclear(result);
+    return result != NULL;
+}
+
+bool sg_db_exec(PGconn *conn, const char *sql, struct sg_error *reterr) {
+    return sg_db_run(conn, sql, 0, NULL, reterr);
+}
+
+bool sg_db_int(PGconn *conn, const char *sql, int params_len, const char *const *params, int64_t *ret_value,
+               struct sg_error *reterr) {
+    PGresult *result = sg_db_query(conn, sql, params_len, params, reterr);
+    if (!result) {
+        return false;
+    }
+    bool found = PQntuples(result) > 0 && !PQgetisnull(result, 0, 0);
+    if (found) {
+        *ret_value = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
+    } else {
+        sg_error_set(reterr, SG_SQLSTATE_INTERNAL_ERROR, "a row that must exist in schema segue is missing");
+        sg_error_detail(reterr, "%.200s", sql);
+    }
+    PQclear(result);
+    return found;
+}
+
+struct sg_num sg_num_of(int64_t value) {
+    struct sg_num num;
+    snprintf(num.text, sizeof(num.text), "%" PRId64, value);
+    return num;
+}
+
+void sg_db_rollback(PGconn *conn) {
+    if (PQtransactionStatus(conn) != PQTRANS_IDLE) {
+        PQclear(PQexec(conn, "ROLLBACK"));
+    }
+}
+
+bool sg_db_is(const struct sg_error *err, const char *sqlstate) {
+    return strcmp(err->sqlstate, sqlstate) == 0;
+}
+
+bool sg_db_is_transient(const struct sg_error *err) {
+    return sg_db_is(err, "55P03") || sg_db_is(err, "40P01") || sg_db_is(err, "40001") || sg_db_is(err, "57014");
+}
+
+bool sg_db_is_lost(PGconn *conn) {
+    return PQstatus(conn) != CONNECTION_OK;
+}

@@ -1,0 +1,150 @@
+/*
+ * Invariants
+ *   1. The lease row exists, with epoch 0, before the mappings are read for the first time on a connection.
+ *   2. The epoch written to the lease is never newer than what every worker serves (sg_hub_oldest_epoch).
+ *   3. The hub is ready only while the lease is held and what is published was read under it.
+ */
+#include "proxy/log.h"
+#include "proxy/migration/engine_parts.h"
+#include "proxy/migration/schema.h"
+#include "proxy/net/hub.h"
+
+#define ACK_LOOK_MS        20 /* how often the hub is asked while workers have yet to follow */
+#define RECONNECT_MS       500
+#define DIGEST_EVERY_MS    2000
+#define DIGEST_COST_FACTOR 50 /* a digest may take one fiftieth of the time, however large the catalog */
+
+static void set_ready(struct sg_engine *engine, bool ready) {
+    if (engine->is_ready != ready) {
+        engine->is_ready = ready;
+        sg_hub_set_ready(engine->hub, ready);
+    }
+}
+
+static bool publish(struct sg_engine *engine, struct sg_error *reterr) {
+    struct sg_snapshot *snapshot = sg_catalog_load(engine->watch_conn, &engine->catalog, reterr);
+    if (!snapshot) {
+        return false;
+    }
+    sg_hub_publish(engine->hub, snapshot);
+    sg_snapshot_unref(snapshot);
+    return true;
+}
+
+bool sg_watcher_connect(struct sg_engine *engine, struct sg_error *reterr) {
+    engine->watch_conn = sg_db_connect(engine->config.control_conninfo, "segue watcher", reterr);
+    if (!engine->watch_conn) {
+        return false;
+    }
+    if (!sg_schema_ensure(engine->watch_conn, reterr) || !sg_db_exec(engine->watch_conn, "LISTEN segue", reterr) ||
+        !sg_lease_join(engine->watch_conn, &engine->lease, reterr) || !publish(engine, reterr)) {
+        PQfinish(engine->watch_conn);
+        engine->watch_conn = NULL;
+        return false;
+    }
+    set_ready(engine, true);
+    return true;
+}
+
+static bool catalog_has_changed(struct sg_engine *engine, bool *ret_changed, struct sg_error *reterr) {
+    int64_t now_ms = sg_now_ms();
+    *ret_changed = false;
+    if (now_ms < engine->digest_due_ms) {
+        return true;
+    }
+    struct sg_catalog_digest digest;
+    if (!sg_catalog_digest(engine->watch_conn, &digest, reterr)) {
+        return false;
+    }
+    int64_t rest_ms = (sg_now_ms() - now_ms) * DIGEST_COST_FACTOR;
+    engine->digest_due_ms = sg_now_ms() + (rest_ms > DIGEST_EVERY_MS ? rest_ms : DIGEST_EVERY_MS);
+    *ret_changed = strcmp(digest.text, engine->catalog.digest.text) != 0;
+    return true;
+}
+
+/* The newest row epoch that every worker has installed and no session lags behind. */
+static uint64_t acknowledged(const struct sg_engine *engine) {
+    uint64_t oldest = sg_hub_oldest_epoch(engine->hub) >> SG_EPOCH_SHIFT;
+    return oldest < engine->catalog.row_epoch ? oldest : engine->catalog.row_epoch;
+}
+
+static bool look(struct sg_engine *engine, struct sg_error *reterr) {
+    uint64_t row_epoch;
+    bool changed;
+    engine->looked_ms = sg_now_ms();
+    if (!sg_catalog_row_epoch(engine->watch_conn, &row_epoch, reterr) ||
+        !catalog_has_changed(engine, &changed, reterr)) {
+        return false;
+    }
+    return (row_epoch == engine->catalog.row_epoch && !changed) || publish(engine, reterr);
+}
+
+/* Notifications only say: look now. */
+static bool take_notifications(struct sg_engine *engine) {
+    bool any = false;
+    PGnotify *notify;
+    PQconsumeInput(engine->watch_conn);
+    while ((notify = PQnotifies(engine->watch_conn)) != NULL) {
+        PQfreemem(notify);
+        any = true;
+    }
+    return any;
+}
+
+static void watch_once(struct sg_engine *engine, bool look_now) {
+    struct sg_error err;
+    bool is_due = look_now || sg_now_ms() - engine->looked_ms >= engine->config.poll_ms;
+    bool ok = (!is_due || look(engine, &err)) &&
+              sg_lease_renew(engine->watch_conn, &engine->lease, acknowledged(engine), &err);
+    if (ok) {
+        return;
+    }
+    sg_log_error(SG_LOG_WARN, &err, "the control connection does not answer as it should");
+    sg_db_rollback(engine->watch_conn);
+    if (sg_db_is_lost(engine->watch_conn)) {
+        PQfinish(engine->watch_conn);
+        engine->watch_conn = NULL;
+    } else {
+        sg_bell_wait(&engine->watcher_bell, -1, RECONNECT_MS);
+    }
+}
+
+/* Without a connection: try again, and stop admitting sessions in good time before others stop waiting for us. */
+static void reconnect(struct sg_engine *engine) {
+    struct sg_error err;
+    if (sg_lease_is_running_out(&engine->lease) && engine->is_ready) {
+        sg_log(SG_LOG_ERROR, "the lease runs out without a control connection: no new sessions until it is back");
+        set_ready(engine, false);
+    }
+    if (sg_watcher_connect(engine, &err)) {
+        sg_log(SG_LOG_INFO, "control connection is back");
+        sg_bell_ring(&engine->runner_bell);
+        return;
+    }
+    static struct sg_log_limit limit = SG_LOG_LIMIT(1);
+    sg_log_limited(&limit, SG_LOG_WARN, "no control connection: %s", err.message);
+    sg_bell_wait(&engine->watcher_bell, -1, RECONNECT_MS);
+}
+
+void *sg_watcher_main(void *arg) {
+    struct sg_engine *engine = arg;
+    while (!atomic_load(&engine->stopping)) {
+        if (!engine->watch_conn) {
+            reconnect(engine);
+            continue;
+        }
+        bool behind = acknowledged(engine) < engine->catalog.row_epoch;
+        sg_bell_wait(&engine->watcher_bell, PQsocket(engine->watch_conn),
+                     behind ? ACK_LOOK_MS : engine->config.poll_ms);
+        bool notified = take_notifications(engine);
+        watch_once(engine, notified);
+        if (notified) {
+            sg_bell_ring(&engine->runner_bell);
+        }
+        sg_runner_interrupt(engine, true);
+    }
+    if (engine->watch_conn) {
+        sg_lease_leave(engine->watch_conn, &engine->lease);
+    }
+    return NULL;
+}
