@@ -1,5 +1,6 @@
 /*
- * metrics — what a run counted: by stage (a stretch of the run that gets a line of its own: before, planned, backfill,
+ * metrics — what a run counted: by stage (a stretch of the run that gets a line of its own: before, planned,
+ * dual_write,
  * ...), by second, and by app version. Client threads record, one thread moves the stages on and reports.
  */
 #ifndef SEGUE_BENCH_METRICS_H

@@ -26,7 +26,7 @@ static PGconn *connect_as_app(const char *conninfo) {
     char *message = NULL;
     PQconninfoOption *parsed = PQconninfoParse(conninfo, &message);
     if (!parsed) {
-        sg_complain("error: --old: %s", message ? message : "out of memory");
+        sg_complain_aloud("error: --old: %s", message ? message : "out of memory");
         PQfreemem(message);
         return NULL;
     }
@@ -54,7 +54,7 @@ static PGconn *connect_console(const struct sg_options *options) {
         if (!conn || PQstatus(conn) == CONNECTION_OK)
             return conn;
         if (i == tries) {
-            sg_complain("error: cannot connect to the console: %s", PQerrorMessage(conn));
+            sg_complain_aloud("error: cannot connect to the console: %s", PQerrorMessage(conn));
             PQfinish(conn);
             return NULL;
         }
@@ -77,7 +77,7 @@ static bool command(struct sg_migration_run *run, const char *verb) {
     PGresult *res = PQexec(conn, sql);
     bool ok = is_ok(res);
     if (!ok)
-        sg_complain("error: %s: %s", sql, PQerrorMessage(conn));
+        sg_complain_aloud("error: %s: %s", sql, PQerrorMessage(conn));
     PQclear(res);
     PQfinish(conn);
     return ok;
@@ -130,7 +130,7 @@ static bool create_migration(struct sg_migration_run *run) {
         PGresult *res = PQexec(conn, sql);
         ok = is_ok(res);
         if (!ok)
-            sg_complain("error: %s: %s", sql, PQerrorMessage(conn));
+            sg_complain_aloud("error: %s: %s", sql, PQerrorMessage(conn));
         PQclear(res);
     }
     PQfinish(conn);
@@ -177,7 +177,7 @@ static enum wait_result wait_once(struct sg_migration_run *run, PGconn *waiter, 
         bool lost = PQstatus(waiter) == CONNECTION_BAD;
         result = is_ok(res) ? WAIT_DONE : lost && run->options->reconnect ? WAIT_LOST : WAIT_FAILED;
         if (result == WAIT_FAILED)
-            sg_complain("error: %s: %s", sql, PQresultErrorMessage(res));
+            sg_complain_aloud("error: %s: %s", sql, PQresultErrorMessage(res));
         PQclear(res);
     }
     return result;
@@ -194,7 +194,7 @@ static bool wait_for(struct sg_migration_run *run, const char *what) {
         PQfinish(watcher);
     } while (result == WAIT_LOST && sg_metrics_elapsed_s(run->metrics) < until_s);
     if (result == WAIT_LOST)
-        sg_complain("error: WAIT for %s: the console was lost", what);
+        sg_complain_aloud("error: WAIT for %s: the console was lost", what);
     return result == WAIT_DONE;
 }
 
@@ -210,7 +210,7 @@ static bool wait_dropped(struct sg_migration_run *run) {
         pause_ms(POLL_MS);
     }
     if (run->direct)
-        sg_complain("error: the old column is still there %d s after new_only", run->options->timeout_s);
+        sg_complain_aloud("error: the old column is still there %d s after new_only", run->options->timeout_s);
     return !run->direct;
 }
 
@@ -221,7 +221,7 @@ static bool next_stage(struct sg_migration_run *run, const char *name) {
     struct sg_metrics *metrics = run->metrics;
     struct sg_stage *stage = metrics->stages_len > 0 ? &metrics->stages[metrics->stages_len - 1] : NULL;
     if (stage && run->direct &&
-        (strcmp(stage->name, "backfill") == 0 || strcmp(stage->name, "verified") == 0 ||
+        (strcmp(stage->name, "dual_write") == 0 || strcmp(stage->name, "verified") == 0 ||
          strcmp(stage->name, "read_new") == 0))
         stage->differing = sg_database_split_rows(run->direct, &run->options->names);
     sg_metrics_stage(metrics, name);
@@ -244,7 +244,7 @@ bool sg_migration_drive(struct sg_migration_run *run) {
     next_stage(run, "before");
     sg_fleet_start(run->fleet, SG_APP_OLD);
     return soak(run) && create_migration(run) && next_stage(run, "planned") && start_new_app(run) && soak(run) &&
-           next_stage(run, "backfill") && command(run, "START") && wait_for(run, "verified") &&
+           next_stage(run, "dual_write") && command(run, "START") && wait_for(run, "verified") &&
            next_stage(run, "verified") && soak(run) && next_stage(run, "read_new") && command(run, "SWITCH") &&
            wait_for(run, "read_new") && soak(run) && next_stage(run, "contract") && command(run, "CONTRACT") &&
            wait_for(run, "new_only") && wait_dropped(run) && next_stage(run, "new_only") && soak(run);

@@ -1,7 +1,7 @@
 /*
  * migration — drives one migration over segue's console while the fleets run, and cuts the run into stages:
  *
- *      before -> planned -> backfill -> verified -> read_new -> contract -> new_only
+ *      before -> planned -> dual_write -> verified -> read_new -> contract -> new_only
  *        old app    both       START ... verified    SWITCH      CONTRACT    old column gone
  *        alone
  */

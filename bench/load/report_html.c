@@ -45,7 +45,7 @@ static const struct {
 } meanings[] = {
     {"before", "the old app alone; no migration yet"},
     {"planned", "one column, both names work"},
-    {"backfill", "every write goes to both columns, old rows are copied, PostgreSQL proves each"},
+    {"dual_write", "every write goes to both columns, old rows are copied, PostgreSQL proves each"},
     {"verified", "both columns equal, reads from the old one"},
     {"read_new", "reads from the new column; going back is still free"},
     {"contract", "the old column is being dropped"},
