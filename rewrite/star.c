@@ -41,11 +41,22 @@ const char *sg_star_text(struct sg_context *cx, const struct sg_table *table, co
     return text;
 }
 
+/* How an entry is named in this scope: with its schema where the table's name alone would be two tables'. */
+static const char *entry_name(struct sg_context *cx, const struct sg_scope *scope, const struct sg_entry *entry) {
+    for (size_t i = 0; entry->name && entry->schema && i < scope->n; i++) {
+        const struct sg_entry *other = scope->entries[i];
+        if (other != entry && other->name && strcmp(other->name, entry->name) == 0)
+            return sg_arena_printf(cx->arena, "%s.%s", sg_ident(cx, entry->schema), sg_ident(cx, entry->name));
+    }
+    return entry->name ? sg_ident(cx, entry->name) : NULL;
+}
+
 /* How one entry's columns are written in place of a `*`. NULL: it has no name to write. */
-static const char *entry_text(struct sg_context *cx, const struct sg_entry *entry, bool counted) {
-    if (!entry->name)
+static const char *entry_text(struct sg_context *cx, const struct sg_scope *scope, const struct sg_entry *entry,
+                              bool counted) {
+    const char *qualifier = entry_name(cx, scope, entry);
+    if (!qualifier)
         return NULL;
-    const char *qualifier = sg_ident(cx, entry->name);
     if (entry->table && !entry->replaced)
         return sg_star_text(cx, entry->table, qualifier, counted);
     if (!counted || !entry->output.extras)
@@ -130,7 +141,7 @@ static void expand_all(struct sg_context *cx, struct sg_scope *scope, const stru
         const struct sg_entry *entry = scope->entries[i];
         if (entry->hidden || entry->qualified_only)
             continue;
-        const char *item = entry_text(cx, entry, counted);
+        const char *item = entry_text(cx, scope, entry, counted);
         needed |= entry_needs_expansion(entry, counted);
         if (entry->behind)
             sg_note_star(cx, entry->behind);
@@ -154,9 +165,14 @@ void sg_star_target(struct sg_context *cx, struct sg_scope *scope, const struct 
         const struct sg_entry *entry = star_entry(scope, target);
         if (!entry || !entry_needs_expansion(entry, counted))
             return;
+        if (target->name) { /* PostgreSQL ignores it; behind the names in place of the star it would be an error */
+            sg_refuse(cx, target->expr->at, entry->table, "Leave the label out.", "a label on \"%s.*\"",
+                      target->expr->names.v[target->expr->names.n - 1]);
+            return;
+        }
         if (entry->behind)
             sg_note_star(cx, entry->behind);
-        replace_star(cx, scope, target, entry_text(cx, entry, counted));
+        replace_star(cx, scope, target, entry_text(cx, scope, entry, counted));
         return;
     }
     if (scope->joins_by_name && leave_to_server(cx, scope, target, counted))

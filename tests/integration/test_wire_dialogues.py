@@ -63,8 +63,8 @@ def check(world, function, way, cut):
     got = talk(world, way, function, cut)
     for i, (theirs, ours) in enumerate(zip(expected[0], got[0])):
         assert ours == theirs, f"message {i}, after {expected[0][max(i - 3, 0):i]}"
-    assert [len(part) if isinstance(part, list) else part for part in got] == [
-        len(part) if isinstance(part, list) else part for part in expected]
+    assert len(got[0]) == len(expected[0])
+    assert got[1:] == expected[1:]
 
 
 # ---- Simple queries ----
@@ -190,7 +190,7 @@ def unnamed_statement_and_query(d):
 @dialogue
 def sql_level_prepare(d):
     d.say(Q("prepare q as select 1"), B([], "q"), E(), S, P("select 2", "w"), S, Q("execute w"), Q("deallocate w"),
-          B([], "w"), S, Q("prepare q2 as select 1; deallocate all"), B([], "q"), S, Q("discard all"), ready=8)
+          B([], "w"), S, Q("prepare q2 as select 1; deallocate all"), B([], "q"), S, Q("discard all"), ready=9)
 
 
 @dialogue
@@ -200,7 +200,7 @@ def malformed_bodies(d):
     d.say(message(b"P", b"\0select 1\0\0\3"), S, ready=1)
     d.say(message(b"B", b"no end"), S, ready=1)
     d.say(message(b"D", b"Xs\0"), S, message(b"C", b"Xs\0"), S, message(b"D", b""), S, ready=3)
-    d.say(message(b"E", b"\0\0"), S, message(b"S", b"more"), ready=1)
+    d.say(message(b"E", b"\0\0"), S, message(b"S", b"more"), ready=2)
 
 
 @dialogue
