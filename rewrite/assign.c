@@ -149,6 +149,13 @@ static void extend_group(struct sg_context *cx, const struct sg_entry *entry, co
 static void copy_assignment(struct sg_context *cx, const struct sg_entry *entry, const struct sg_targets *set,
                             const struct sg_column_copy *copy) {
     const struct sg_target *target = &set->v[copy->from];
+    const struct sg_table_mapping *m = sg_table_mapping(entry->table, copy->name);
+    if (target->indirect && m->mapping->phase == SG_PHASE_DUAL_WRITE) {
+        /* The other column may not be filled yet: changing one element of it would leave the rest behind. */
+        sg_refuse(cx, target->at, entry->table, "Assign the whole value.",
+                  "an assignment to an element or field of \"%s\"", target->name);
+        return;
+    }
     if (target->expr->kind == SG_NODE_MULTI) {
         struct group g = group_of(cx, set, copy->from);
         extend_group(cx, entry, &g, copy->from - g.first, copy->name);

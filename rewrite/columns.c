@@ -12,6 +12,15 @@ static bool find(const char *const *written, size_t n, const char *name, size_t 
     return false;
 }
 
+/* All of them: a name written twice is the server's to refuse. */
+static void rename_all(const char *const *written, size_t n, const struct sg_mapping *m, const char *physical,
+                       const char **ret_physical) {
+    for (size_t i = 0; i < n; i++)
+        if (written[i] && strcmp(written[i], physical) != 0 &&
+            (strcmp(written[i], m->old_name) == 0 || strcmp(written[i], m->new_name) == 0))
+            ret_physical[i] = physical;
+}
+
 static void plan_mapping(struct sg_context *cx, const struct sg_table_mapping *tm, const char *const *written, size_t n,
                          struct sg_column_plan *plan) {
     const struct sg_mapping *m = tm->mapping;
@@ -31,10 +40,8 @@ static void plan_mapping(struct sg_context *cx, const struct sg_table_mapping *t
     if (has_old && has_new)
         plan->drops[plan->drops_len++] =
             keep_old ? (struct sg_column_drop){old_at, new_at} : (struct sg_column_drop){new_at, old_at};
-    else if (has_old && !keep_old)
-        plan->physical[old_at] = m->new_name;
-    else if (has_new && keep_old)
-        plan->physical[new_at] = m->old_name;
+    else if (has_old || has_new)
+        rename_all(written, n, m, keep_old ? m->old_name : m->new_name, plan->physical);
 }
 
 struct sg_column_plan sg_plan_columns(struct sg_context *cx, const struct sg_table *table, const char *const *written,

@@ -132,6 +132,14 @@ static bool all_planned(const struct sg_table *table) {
     return true;
 }
 
+/* Values that stop before the first mapped column are for columns whose places never change. */
+static bool changes_anything(const struct sg_column_plan *plan, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (plan->physical[i])
+            return true;
+    return plan->copies_len || plan->drops_len;
+}
+
 static void rewrite_columns(struct sg_context *cx, struct insert *in, const struct sg_output *output) {
     const struct sg_table *table = in->entry->table;
     if (in->query->set.n == 0) {
@@ -147,7 +155,7 @@ static void rewrite_columns(struct sg_context *cx, struct insert *in, const stru
     struct sg_column_plan plan = sg_plan_columns(cx, table, in->written, in->n);
     if (in->query->set.n)
         edit_list(cx, in, &plan);
-    else
+    else if (changes_anything(&plan, in->n))
         write_list(cx, in, &plan);
     sg_extend_source(cx, table, &in->source, in->written, in->n, &plan);
 }

@@ -31,6 +31,26 @@ static size_t name_extent(const struct sg_context *cx, size_t i) {
     return end - cx->tokens.v[i].at;
 }
 
+/* Would the physical name, unqualified at this place, mean something else than entry's column? */
+static bool is_captured(const struct sg_scope *scope, const struct sg_entry *entry, const char *physical) {
+    struct sg_entry *found;
+    if (scope->labels && sg_output_has(scope->labels, physical))
+        return true;
+    return sg_lookup_column(scope, physical, &found) != SG_LOOKUP_MAPPED || found != entry;
+}
+
+/* What must stand before the new name: nothing, or the entry's name. NULL: refused. */
+static const char *qualifier_for(struct sg_context *cx, const struct sg_entry *entry, const struct sg_node *node,
+                                 const char *physical, const struct sg_scope *scope) {
+    if (node->names.n > 1 || !is_captured(scope, entry, physical))
+        return "";
+    if (sg_lookup_entry(scope, NULL, entry->name) == entry)
+        return sg_arena_printf(cx->arena, "%s.", sg_ident(cx, entry->name));
+    sg_refuse(cx, node->at, entry->table, "Give the table an alias of its own.",
+              "the name \"%s\" here: another table hides the one it belongs to", node->names.v[0]);
+    return NULL;
+}
+
 /* names.v[part] of a reference at node->at means a column of entry: make it name the physical column. */
 static void rename_reference(struct sg_context *cx, struct sg_entry *entry, struct sg_node *node, size_t part,
                              const struct sg_scope *scope) {
@@ -45,9 +65,13 @@ static void rename_reference(struct sg_context *cx, struct sg_entry *entry, stru
     const char *physical = read_name(scope, m->mapping);
     if (strcmp(physical, name) == 0)
         return;
+    const char *qualifier = qualifier_for(cx, entry, node, physical, scope);
+    if (!qualifier)
+        return;
     size_t token = sg_token_at(&cx->tokens, (size_t)node->at) + 2 * part;
+    const char *text = sg_arena_printf(cx->arena, "%s%s", qualifier, sg_ident(cx, physical));
     struct sg_change *change =
-        sg_edit_replace(&cx->edits, cx->tokens.v[token].at, name_extent(cx, token), sg_span_of(sg_ident(cx, physical)));
+        sg_edit_replace(&cx->edits, cx->tokens.v[token].at, name_extent(cx, token), sg_span_of(text));
     change->unless = &entry->replaced;
     node->renamed = &entry->replaced;
 }
@@ -228,12 +252,14 @@ static bool is_bare(const struct sg_node *node) {
 /* ORDER BY and DISTINCT ON: a bare name is an output label before it is an input column. */
 static void resolve_by_label(struct sg_context *cx, const struct sg_nodes *nodes, const struct sg_scope *scope,
                              const struct sg_output *labels) {
+    struct sg_scope labelled = *scope;
+    labelled.labels = labels;
     for (size_t i = 0; i < nodes->n; i++) {
         struct sg_node *node = nodes->v[i];
         const struct sg_node *inner = node->kind == SG_NODE_EXPR && node->kids.n == 1 ? node->kids.v[0] : node;
-        if (is_bare(inner) && sg_output_has(labels, inner->names.v[0]))
-            continue;
-        sg_resolve_expr(cx, node, scope);
+        bool bare = is_bare(inner);
+        if (!bare || !sg_output_has(labels, inner->names.v[0]))
+            sg_resolve_expr(cx, node, bare ? &labelled : scope);
     }
 }
 

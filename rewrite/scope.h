@@ -57,6 +57,7 @@ struct sg_scope {
     struct sg_names merged;         /* column names that USING or NATURAL merged */
     bool joins_by_name;             /* USING or NATURAL is used */
     bool arbiter;                   /* inside ON CONFLICT (...): the unique index on the old column decides */
+    const struct sg_output *labels; /* ORDER BY: a bare name would mean one of these first */
 };
 
 void sg_scope_add(struct sg_context *cx, struct sg_scope *scope, struct sg_entry *entry);

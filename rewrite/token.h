@@ -26,10 +26,10 @@ enum sg_token_kind {
 /* Only the words that end or begin a clause; every other word is SG_WORD_NONE. */
 #define SG_WORDS(X)                                                                                                \
     X(AS)                                                                                                          \
-    X(COLLATION) X(CONFLICT) X(CONSTRAINT) X(DEFAULT) X(DISTINCT) X(DO) X(EXCEPT) X(FETCH) X(FOR) X(FROM) X(GROUP) \
-        X(HAVING) X(INTERSECT) X(INTO) X(LIMIT) X(OFFSET) X(ON) X(ONLY) X(ORDER) X(OVERRIDING) X(RETURNING) X(ROW) \
-            X(SELECT) X(SET) X(TABLE) X(UNION) X(USING) X(VALUE) X(VALUES) X(WHEN) X(WHERE) X(WINDOW) X(WITH)      \
-                X(WITHIN)
+    X(COLLATION)                                                                                                   \
+    X(CONFLICT) X(CONSTRAINT) X(DEFAULT) X(DISTINCT) X(DO) X(EXCEPT) X(FETCH) X(FOR) X(FROM) X(GROUP) X(HAVING)    \
+        X(INTERSECT) X(INTO) X(LIMIT) X(OFFSET) X(ON) X(ONLY) X(ORDER) X(OVERRIDING) X(RETURNING) X(ROW) X(SELECT) \
+            X(SET) X(TABLE) X(UNION) X(USING) X(VALUE) X(VALUES) X(WHEN) X(WHERE) X(WINDOW) X(WITH) X(WITHIN)
 
 enum sg_word {
     SG_WORD_NONE,
