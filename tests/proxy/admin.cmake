@@ -1,0 +1,5 @@
+segue_unit_test(test_config SOURCES test_config.c text_file.c LINKS segue_proxy)
+segue_unit_test(test_console_commands SOURCES test_console_commands.c text_file.c LINKS segue_proxy)
+segue_unit_test(test_console_session SOURCES test_console_session.c LINKS segue_proxy)
+segue_unit_test(test_log SOURCES test_log.c LINKS segue_proxy)
+segue_unit_test(test_reference_docs SOURCES test_reference_docs.c text_file.c LINKS segue_proxy)
