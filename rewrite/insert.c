@@ -1,6 +1,6 @@
 /* INSERT, and what ON CONFLICT adds to it. */
 #include "assign.h"
-#include "columns.h"
+#include "column_list.h"
 #include "resolve.h"
 #include "wrap.h"
 
@@ -8,8 +8,6 @@ struct insert {
     struct sg_query *query;
     struct sg_entry *entry;
     size_t after_table; /* token after the table's name and alias */
-    const char **written;
-    size_t n;
     struct sg_source source;
 };
 
@@ -49,115 +47,21 @@ static void find_source(const struct sg_context *cx, struct insert *in) {
     in->source = (struct sg_source){in->query->source, i, source_end(cx, in->query, i)};
 }
 
-/* Without a column list, values are for the columns as they stood when the mapping was made. */
-static bool implied_columns(struct sg_context *cx, struct insert *in, const struct sg_output *output) {
-    const struct sg_table *table = in->entry->table;
-    const struct sg_query *source = in->query->source;
-    size_t n = source->rows ? source->rows[0].n : output->n;
-    if (!source->rows && output->unknown) {
-        sg_refuse(cx, in->query->target->at, table, "Write the INSERT's column list.",
-                  "an INSERT without a column list from a query whose number of columns is not known");
-        return false;
-    }
-    if (n == 0) { /* INSERT INTO users SELECT: legal, and there is no list to write for it */
-        sg_refuse(cx, in->query->target->at, table, "Write DEFAULT VALUES.", "an INSERT of no columns at all");
-        return false;
-    }
-    if (n > table->shape_len) {
-        sg_fail(cx, -1, SG_SQLSTATE_SYNTAX_ERROR, "INSERT has more expressions than target columns");
-        return false;
-    }
-    in->n = n;
-    in->written = sg_arena_array(cx->arena, const char *, n);
-    for (size_t i = 0; i < n; i++)
-        in->written[i] = table->shape[i].name;
-    return true;
-}
-
-static bool given_columns(struct sg_context *cx, struct insert *in) {
-    const struct sg_targets *set = &in->query->set;
-    in->n = set->n;
-    in->written = sg_arena_array(cx->arena, const char *, set->n);
-    for (size_t i = 0; i < set->n; i++) {
-        in->written[i] = set->v[i].name;
-        if (set->v[i].indirect && sg_table_mapping(in->entry->table, set->v[i].name)) {
-            sg_refuse(cx, set->v[i].at, in->entry->table, "Insert the whole value.",
-                      "an INSERT into an element or field of \"%s\"", set->v[i].name);
-            return false;
-        }
-    }
-    return true;
-}
-
-static void replace_name(struct sg_context *cx, int at, const char *physical) {
-    size_t token = sg_token_at(&cx->tokens, (size_t)at);
-    sg_edit_replace(&cx->edits, cx->tokens.v[token].at, cx->tokens.v[token].len, sg_span_of(sg_ident(cx, physical)));
-}
-
-/* Removes name i of the column list and one comma beside it. */
-static void drop_name(struct sg_context *cx, const struct sg_targets *set, size_t i) {
-    size_t token = sg_token_at(&cx->tokens, (size_t)set->v[i].at);
-    bool last = i + 1 == set->n;
-    size_t from = last ? sg_end_before(&cx->tokens, token - 1) : cx->tokens.v[token].at;
-    size_t to = last ? sg_token_end(&cx->tokens, token) : (size_t)set->v[i + 1].at;
-    sg_edit_replace(&cx->edits, from, to - from, SG_SPAN_LIT(""));
-}
-
-static void edit_list(struct sg_context *cx, const struct insert *in, const struct sg_column_plan *plan) {
-    const struct sg_targets *set = &in->query->set;
-    for (size_t i = 0; i < set->n; i++)
-        if (plan->physical[i])
-            replace_name(cx, set->v[i].at, plan->physical[i]);
-    size_t close = cx->tokens.v[in->after_table].match;
-    for (size_t i = 0; i < plan->copies_len; i++)
-        sg_edit_insert(&cx->edits, sg_end_before(&cx->tokens, close), ", %s", sg_ident(cx, plan->copies[i].name));
-    for (size_t i = 0; i < plan->drops_len; i++)
-        drop_name(cx, set, plan->drops[i].dropped);
-}
-
-static void write_list(struct sg_context *cx, const struct insert *in, const struct sg_column_plan *plan) {
-    const char *list = "";
-    for (size_t i = 0; i < in->n; i++)
-        list = sg_arena_printf(cx->arena, "%s%s%s", list, i ? ", " : "",
-                               sg_ident(cx, plan->physical[i] ? plan->physical[i] : in->written[i]));
-    for (size_t i = 0; i < plan->copies_len; i++)
-        list = sg_arena_printf(cx->arena, "%s, %s", list, sg_ident(cx, plan->copies[i].name));
-    sg_edit_insert(&cx->edits, sg_end_before(&cx->tokens, in->after_table), " (%s)", list);
-}
-
-static bool all_planned(const struct sg_table *table) {
-    for (size_t i = 0; i < table->mappings_len; i++)
-        if (table->mappings[i].mapping->phase != SG_PHASE_PLANNED)
-            return false;
-    return true;
-}
-
-/* Values that stop before the first mapped column are for columns whose places never change. */
-static bool changes_anything(const struct sg_column_plan *plan, size_t n) {
-    for (size_t i = 0; i < n; i++)
-        if (plan->physical[i])
-            return true;
-    return plan->copies_len || plan->drops_len;
-}
-
 static void rewrite_columns(struct sg_context *cx, struct insert *in, const struct sg_output *output) {
-    const struct sg_table *table = in->entry->table;
-    if (in->query->set.n == 0) {
-        sg_note_star(cx, table);
-        if (all_planned(table))
-            return; /* the table still is as it was */
-        if (!implied_columns(cx, in, output))
-            return;
-    } else if (!given_columns(cx, in)) {
+    const struct sg_query *source = in->query->source;
+    struct sg_column_list list = {in->entry->table, &in->query->set, in->after_table, NULL, 0};
+    size_t values = source->rows ? source->rows[0].n : output->n;
+    if (in->query->set.n == 0 && !source->rows && output->unknown) {
+        sg_refuse(cx, in->query->target->at, in->entry->table, "Write the INSERT's column list.",
+                  "an INSERT without a column list from a query whose number of columns is not known");
         return;
     }
+    if (!sg_column_list_read(cx, &list, values))
+        return;
     find_source(cx, in);
-    struct sg_column_plan plan = sg_plan_columns(cx, table, in->written, in->n);
-    if (in->query->set.n)
-        edit_list(cx, in, &plan);
-    else if (changes_anything(&plan, in->n))
-        write_list(cx, in, &plan);
-    sg_extend_source(cx, table, &in->source, in->written, in->n, &plan);
+    struct sg_column_plan plan = sg_plan_columns(cx, list.table, list.written, list.n);
+    sg_column_list_edit(cx, &list, &plan);
+    sg_extend_source(cx, list.table, &in->source, list.written, list.n, &plan);
 }
 
 /* The names in ON CONFLICT (...). The parser keeps no place for them: they are the first tokens of the list's items. */

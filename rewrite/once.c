@@ -111,8 +111,5 @@ size_t sg_constant_end(const struct sg_context *cx, int at) {
     bool string = cx->tokens.v[i].kind == SG_TOKEN_STRING;
     while (string && i + 1 < cx->tokens.n && cx->tokens.v[i + 1].kind == SG_TOKEN_STRING)
         i++;
-    const char *word = string ? sg_token_name(cx->arena, &cx->tokens, i + 1) : NULL;
-    if (word && strcmp(word, "uescape") == 0)
-        i += 2;
     return sg_token_end(&cx->tokens, i);
 }

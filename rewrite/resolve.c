@@ -19,18 +19,6 @@ static const char *read_name(const struct sg_scope *scope, const struct sg_mappi
     return sg_mapping_read_name(m);
 }
 
-/* Token i, and a UESCAPE clause that belongs to it. */
-static size_t name_extent(const struct sg_context *cx, size_t i) {
-    size_t end = sg_token_end(&cx->tokens, i);
-    if (i + 2 < cx->tokens.n && (cx->tokens.text.ptr[cx->tokens.v[i].at] | 0x20) == 'u' &&
-        cx->tokens.v[i].kind == SG_TOKEN_QUOTED && cx->tokens.v[i + 2].kind == SG_TOKEN_STRING) {
-        const char *word = sg_token_name(cx->arena, &cx->tokens, i + 1);
-        if (word && strcmp(word, "uescape") == 0)
-            end = sg_token_end(&cx->tokens, i + 2);
-    }
-    return end - cx->tokens.v[i].at;
-}
-
 /* Would the physical name, unqualified at this place, mean something else than entry's column? */
 static bool is_captured(const struct sg_scope *scope, const struct sg_entry *entry, const char *physical) {
     struct sg_entry *found;
@@ -71,7 +59,7 @@ static void rename_reference(struct sg_context *cx, struct sg_entry *entry, stru
     size_t token = sg_token_at(&cx->tokens, (size_t)node->at) + 2 * part;
     const char *text = sg_arena_printf(cx->arena, "%s%s", qualifier, sg_ident(cx, physical));
     struct sg_change *change =
-        sg_edit_replace(&cx->edits, cx->tokens.v[token].at, name_extent(cx, token), sg_span_of(text));
+        sg_edit_replace(&cx->edits, cx->tokens.v[token].at, cx->tokens.v[token].len, sg_span_of(text));
     change->unless = &entry->replaced;
     node->renamed = &entry->replaced;
 }

@@ -174,6 +174,18 @@ static bool opens_prefixed_string(const struct lexer *lx, bool *ret_escapes, cha
     return false;
 }
 
+/* U&"d!0061ta" UESCAPE '!' is one name: the clause belongs to the token before it. */
+static void skip_uescape(struct lexer *lx) {
+    struct lexer ahead = *lx;
+    skip_blank(&ahead);
+    if (ahead.end - ahead.p < 7 || strncasecmp(ahead.p, "uescape", 7) != 0)
+        return;
+    ahead.p += 7;
+    skip_blank(&ahead);
+    if (ahead.end - ahead.p >= 3 && ahead.p[0] == '\'' && ahead.p[2] == '\'')
+        lx->p = ahead.p + 3;
+}
+
 static void lex_word(struct lexer *lx, struct sg_token *token) {
     bool escapes;
     char quote;
@@ -183,8 +195,10 @@ static void lex_word(struct lexer *lx, struct sg_token *token) {
         /* A backslash in U&'' is its own escape character and never hides the closing quote. */
         bool before = lx->out->has_backslash_string;
         skip_quoted(lx, quote, escapes);
-        if (prefix == 3)
+        if (prefix == 3) {
             lx->out->has_backslash_string = before;
+            skip_uescape(lx);
+        }
         token->kind = quote == '"' ? SG_TOKEN_QUOTED : SG_TOKEN_STRING;
         return;
     }
@@ -397,7 +411,7 @@ static bool ends_expression(const struct sg_tokens *tokens, size_t i, size_t sta
         [SG_WORD_GROUP] = true,  [SG_WORD_HAVING] = true,    [SG_WORD_INTERSECT] = true, [SG_WORD_INTO] = true,
         [SG_WORD_LIMIT] = true,  [SG_WORD_OFFSET] = true,    [SG_WORD_ON] = true,        [SG_WORD_ORDER] = true,
         [SG_WORD_UNION] = true,  [SG_WORD_RETURNING] = true, [SG_WORD_WHERE] = true,     [SG_WORD_WINDOW] = true,
-        [SG_WORD_WHEN] = false,
+        [SG_WORD_WHEN] = true,
     };
     enum sg_word word = tokens->v[i].word;
     if (word >= sizeof enders || !enders[word] || i == start)
@@ -414,8 +428,14 @@ static bool ends_expression(const struct sg_tokens *tokens, size_t i, size_t sta
     return true;
 }
 
+/* A keyword as such, not a label after AS or a name after a dot. */
+static bool is_keyword(const struct sg_tokens *tokens, size_t i, enum sg_word word) {
+    return tokens->v[i].word == word &&
+           (i == 0 || (!sg_token_is_punct(tokens, i - 1, '.') && !sg_token_is_word(tokens, i - 1, SG_WORD_AS)));
+}
+
 size_t sg_expr_end(const struct sg_tokens *tokens, size_t i) {
-    size_t start = i;
+    size_t start = i, cases = 0; /* CASEs open: their WHEN ends nothing */
     while (i < tokens->n) {
         const struct sg_token *t = &tokens->v[i];
         if (t->kind == SG_TOKEN_PUNCT) {
@@ -425,7 +445,12 @@ size_t sg_expr_end(const struct sg_tokens *tokens, size_t i) {
                 i = t->match + 1;
                 continue;
             }
-        } else if (t->word != SG_WORD_NONE && ends_expression(tokens, i, start)) {
+        } else if (is_keyword(tokens, i, SG_WORD_CASE)) {
+            cases++;
+        } else if (cases && is_keyword(tokens, i, SG_WORD_END)) {
+            cases--;
+        } else if (t->word != SG_WORD_NONE && !(cases && t->word == SG_WORD_WHEN) &&
+                   ends_expression(tokens, i, start)) {
             return i;
         }
         i++;

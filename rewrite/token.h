@@ -15,7 +15,7 @@
 
 enum sg_token_kind {
     SG_TOKEN_WORD,   /* unquoted identifier or keyword */
-    SG_TOKEN_QUOTED, /* "..." and U&"..." */
+    SG_TOKEN_QUOTED, /* "..." and U&"...", with its UESCAPE */
     SG_TOKEN_STRING, /* '...', E'...', B'...', X'...', N'...', U&'...', $tag$...$tag$ */
     SG_TOKEN_NUMBER,
     SG_TOKEN_PARAM, /* $1 */
@@ -24,12 +24,12 @@ enum sg_token_kind {
 };
 
 /* Only the words that end or begin a clause; every other word is SG_WORD_NONE. */
-#define SG_WORDS(X)                                                                                                \
-    X(AS)                                                                                                          \
-    X(COLLATION)                                                                                                   \
-    X(CONFLICT) X(CONSTRAINT) X(DEFAULT) X(DISTINCT) X(DO) X(EXCEPT) X(FETCH) X(FOR) X(FROM) X(GROUP) X(HAVING)    \
-        X(INTERSECT) X(INTO) X(LIMIT) X(OFFSET) X(ON) X(ONLY) X(ORDER) X(OVERRIDING) X(RETURNING) X(ROW) X(SELECT) \
-            X(SET) X(TABLE) X(UNION) X(USING) X(VALUE) X(VALUES) X(WHEN) X(WHERE) X(WINDOW) X(WITH) X(WITHIN)
+/* clang-format off */
+#define SG_WORDS(X)                                                                                                   \
+    X(AS) X(CASE) X(COLLATION) X(CONFLICT) X(DISTINCT) X(END) X(EXCEPT) X(FETCH) X(FOR) X(FROM) X(GROUP) X(HAVING)    \
+    X(INSERT) X(INTERSECT) X(INTO) X(LIMIT) X(OFFSET) X(ON) X(ORDER) X(OVERRIDING) X(RETURNING) X(ROW) X(TABLE)      \
+    X(THEN) X(UNION) X(VALUES) X(WHEN) X(WHERE) X(WINDOW) X(WITHIN)
+/* clang-format on */
 
 enum sg_word {
     SG_WORD_NONE,

@@ -159,31 +159,44 @@ static void drop_item(struct sg_context *cx, const struct sg_table *table, const
     sg_edit_replace(&cx->edits, from, to - from, SG_SPAN_LIT(""))->not_in_copies = true;
 }
 
+static bool row_needs_wrap(const struct sg_nodes *row, const struct sg_column_plan *plan) {
+    for (size_t i = 0; i < plan->copies_len; i++)
+        if (plan->copies[i].from < row->n && sg_must_evaluate_once(row->v[plan->copies[i].from]))
+            return true;
+    return false;
+}
+
+bool sg_extend_row(struct sg_context *cx, const struct sg_table *table, size_t open, const struct sg_nodes *row,
+                   const char *const *written, size_t n, const struct sg_column_plan *plan) {
+    if (row_needs_wrap(row, plan))
+        return false;
+    struct item *items = sg_arena_array(cx->arena, struct item, n + 1);
+    if (row->n != n || !sg_token_is_punct(&cx->tokens, open, '(') || !list_items(cx, open, items, n)) {
+        sg_fail(cx, -1, SG_SQLSTATE_SYNTAX_ERROR, "INSERT has a different number of expressions and target columns");
+        return true;
+    }
+    for (size_t i = 0; i < plan->copies_len; i++) {
+        struct item copied = items[plan->copies[i].from];
+        sg_edit_copy(&cx->edits, items[n - 1].to, ", ", copied.from, copied.to, "");
+    }
+    for (size_t i = 0; i < plan->drops_len; i++)
+        drop_item(cx, table, &plan->drops[i], row, items, written[plan->drops[i].kept]);
+    return true;
+}
+
 static bool rows_need_wrap(const struct sg_query *q, const struct sg_column_plan *plan) {
-    for (size_t row = 0; row < q->rows_len; row++)
-        for (size_t i = 0; i < plan->copies_len; i++)
-            if (plan->copies[i].from < q->rows[row].n && sg_must_evaluate_once(q->rows[row].v[plan->copies[i].from]))
-                return true;
+    for (size_t i = 0; i < q->rows_len; i++)
+        if (row_needs_wrap(&q->rows[i], plan))
+            return true;
     return false;
 }
 
 static void edit_rows(struct sg_context *cx, const struct sg_table *table, const struct sg_source *source,
                       const char *const *written, size_t n, const struct sg_column_plan *plan) {
-    const struct sg_query *q = source->query;
-    struct item *items = sg_arena_array(cx->arena, struct item, n + 1);
     size_t open = source->first + 1;
-    for (size_t row = 0; row < q->rows_len; row++, open = cx->tokens.v[open].match + 2) {
-        if (q->rows[row].n != n || !sg_token_is_punct(&cx->tokens, open, '(') || !list_items(cx, open, items, n)) {
-            sg_fail(cx, -1, SG_SQLSTATE_SYNTAX_ERROR,
-                    "INSERT has a different number of expressions and target columns");
-            return;
-        }
-        for (size_t i = 0; i < plan->copies_len; i++) {
-            struct item copied = items[plan->copies[i].from];
-            sg_edit_copy(&cx->edits, items[n - 1].to, ", ", copied.from, copied.to, "");
-        }
-        for (size_t i = 0; i < plan->drops_len; i++)
-            drop_item(cx, table, &plan->drops[i], &q->rows[row], items, written[plan->drops[i].kept]);
+    for (size_t i = 0; i < source->query->rows_len && !cx->refused; i++) {
+        sg_extend_row(cx, table, open, &source->query->rows[i], written, n, plan);
+        open = cx->tokens.v[open].match + 2; /* ) , ( */
     }
 }
 

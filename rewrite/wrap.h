@@ -27,4 +27,8 @@ struct sg_source {
 void sg_extend_source(struct sg_context *cx, const struct sg_table *table, const struct sg_source *source,
                       const char *const *written, size_t n, const struct sg_column_plan *plan);
 
+/* The same for one parenthesised row of values that opens at token open; false when a value must be computed once. */
+bool sg_extend_row(struct sg_context *cx, const struct sg_table *table, size_t open, const struct sg_nodes *row,
+                   const char *const *written, size_t n, const struct sg_column_plan *plan);
+
 #endif
