@@ -1,0 +1,122 @@
+"""Reads golden files (format: README.md) for execute.py. golden_test.c checks the format; this one trusts it."""
+
+import re
+from dataclasses import dataclass, field
+
+PHASES = ("planned", "dual_write", "read_new", "new_only")
+_NAME = r'(?:"(?:[^"]|"")*"|[^". ]+)'
+
+
+def unquote(name):
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name
+
+
+def quote(name):
+    return '"' + name.replace('"', '""') + '"'
+
+
+@dataclass
+class Mapping:
+    schema: str
+    table: str
+    old: str
+    new: str
+    definition: str = ""  # of the old column: type and constraints
+    shape: list = field(default_factory=list)
+
+    @property
+    def relation(self):
+        return f"{quote(self.schema)}.{quote(self.table)}"
+
+
+@dataclass
+class Case:
+    title: str
+    line: int = 0
+    sql: str = None
+    expected: dict = field(default_factory=dict)  # phase -> text; None for a refusal
+    refused: dict = field(default_factory=dict)  # phase -> what the refusal says
+    oracle: str = None
+    setup: str = None
+    parameters: list = None
+    options: dict = field(default_factory=dict)
+
+
+@dataclass
+class File:
+    path: str
+    schema: str = ""
+    rows: str = ""
+    mappings: list = field(default_factory=list)
+    cases: list = field(default_factory=list)
+
+
+def _phases(words):
+    words = [w for w in re.split(r"[ ,.]+", words) if w and w != "and"]
+    return PHASES if words[0] == "every" else words
+
+
+def _options(text):
+    return dict(line.split(" = ", 1) for line in text.split("\n") if line)
+
+
+def _on_block(file, case, info, text, line):
+    word, _, rest = info.partition(" ")
+    if word == "schema":
+        file.schema = text
+    elif word == "rows":
+        file.rows = text
+    elif word == "mappings":
+        for each in text.split("\n"):
+            names = re.fullmatch(rf"({_NAME})\.({_NAME})\.({_NAME}) = ({_NAME})", each).groups()
+            file.mappings.append(Mapping(*map(unquote, names)))
+    elif word == "options":
+        if case:
+            case.options = _options(text)
+    elif word == "sql":
+        case.sql, case.line = text, line
+    elif word in ("oracle", "setup"):
+        setattr(case, word, text)
+    elif word == "parameters":
+        case.parameters = [None if p == "NULL" else p for p in text.split("\n")]
+    elif word == "refused":
+        case.expected.update(dict.fromkeys(_phases(rest), None))
+        case.refused.update(dict.fromkeys(_phases(rest), text))
+    else:
+        case.expected.update(dict.fromkeys(_phases(info), text))
+
+
+def _read_columns(file):
+    """The shape of every mapped table and the definition of its old column, from the lines of the schema block."""
+    table = None
+    for line in file.schema.split("\n"):
+        if found := re.match(rf"CREATE TABLE (?:({_NAME})\.)?({_NAME}) \($", line):
+            table = (unquote(found[1] or "public"), unquote(found[2]))
+        elif line.startswith(")"):
+            table = None
+        elif table and (found := re.match(rf"\s+({_NAME}) (.*?),?$", line)):
+            for mapping in file.mappings:
+                if (mapping.schema, mapping.table) == table and found[1] not in ("UNIQUE", "CHECK", "CONSTRAINT"):
+                    mapping.shape.append(unquote(found[1]))
+                    if unquote(found[1]) == mapping.old:
+                        mapping.definition = found[2]
+
+
+def read(path):
+    file, case = File(path), None
+    lines = path.read_text(encoding="utf-8").split("\n")
+    number = 0
+    while number < len(lines):
+        line = lines[number]
+        number += 1
+        if line.startswith("## "):
+            case = Case(line[3:])
+            file.cases.append(case)
+        elif line.startswith("```"):
+            end = lines.index("```", number)
+            _on_block(file, case, line[3:], "\n".join(lines[number:end]), number)
+            number = end + 1
+        elif line.startswith("Untouched in "):
+            case.expected.update(dict.fromkeys(_phases(line[len("Untouched in "):]), case.sql))
+    _read_columns(file)
+    return file

@@ -1,0 +1,103 @@
+/* sg_prefilter_may_match: false is certain, so every spelling of a mapped name must answer true. */
+#include "world.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+
+static void each(struct sg_snapshot *snapshot, const char *const *texts, size_t n, bool wanted) {
+    for (size_t i = 0; i < n; i++) {
+        cr_expect_eq(sg_prefilter_may_match(snapshot, sg_span_of(texts[i])), wanted, "%s", texts[i]);
+    }
+}
+
+#define EACH(snapshot, wanted, ...)                                      \
+    do {                                                                 \
+        static const char *const texts[] = {__VA_ARGS__};                \
+        each((snapshot), texts, sizeof texts / sizeof *texts, (wanted)); \
+    } while (0)
+
+Test(prefilter, every_spelling_of_the_tables_name) {
+    struct sg_snapshot *snapshot = world_users(SG_PHASE_DUAL_WRITE, 1);
+    EACH(snapshot, true, "SELECT * FROM users", "INSERT INTO users VALUES (1, 'a')", "select * from USERS",
+         "select * from \"users\"", "select*from users", "SELECT * FROM public.users", "SELECT * FROM public . Users",
+         "TABLE users", "SELECT * FROM/**/users/**/", "SELECT * FROM--\nusers", "SELECT count(*)FROM(users)",
+         "SELECT * FROM \"public\".\"users\"", "users", "COPY users FROM STDIN", "\"users\"", "UsErS;");
+    sg_snapshot_unref(snapshot);
+}
+
+/* `U&"\0075sers"` is users; with UESCAPE any character may be the escape. Such text is always a maybe. */
+Test(prefilter, unicode_escapes) {
+    struct sg_snapshot *snapshot = world_users(SG_PHASE_DUAL_WRITE, 1);
+    EACH(snapshot, true, "SELECT * FROM U&\"\\0075sers\"", "SELECT * FROM u&\"\\+000075sers\"",
+         "SELECT * FROM U&\"!0075sers\" UESCAPE '!'", "SELECT * FROM x, U&\"us\\0065rs\"");
+    sg_snapshot_unref(snapshot);
+}
+
+/* A statement that cannot concern the mapping must cost no parse: this is most of the traffic. */
+Test(prefilter, other_statements_are_certain) {
+    struct sg_snapshot *snapshot = world_users(SG_PHASE_DUAL_WRITE, 1);
+    EACH(snapshot, false, "", "SELECT 1", "BEGIN", "SELECT * FROM orders WHERE id = $1",
+         "UPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid = 5", "SELECT * FROM user",
+         "SELECT * FROM users_archive", "SELECT * FROM my_users", "SELECT user_s FROM userss",
+         "INSERT INTO players VALUES (1, 'x')");
+    sg_snapshot_unref(snapshot);
+}
+
+Test(prefilter, without_mappings_nothing_matches) {
+    struct sg_error err = {0};
+    struct sg_catalog *catalog = sg_catalog_new();
+    cr_assert(sg_catalog_add_ddl(catalog, SG_SPAN_LIT("CREATE TABLE users (nickname text)"), &err));
+    struct sg_snapshot *snapshot = sg_snapshot_new(1, catalog, NULL, 0, &err);
+    cr_assert_not_null(snapshot);
+    EACH(snapshot, false, "SELECT nickname FROM users", "SELECT * FROM U&\"users\"", "");
+    sg_snapshot_unref(snapshot);
+}
+
+Test(prefilter, a_table_whose_name_needs_quotes) {
+    struct sg_snapshot *snapshot = world_make("CREATE TABLE \"Shop \"\"Items\"\"\" (id bigint, a text)",
+                                              "Shop \"Items\"", "a", "b", SG_PHASE_PLANNED, 1);
+    EACH(snapshot, true, "SELECT a FROM \"Shop \"\"Items\"\"\"", "SELECT * FROM public.\"Shop \"\"Items\"\"\"");
+    EACH(snapshot, false, "SELECT a FROM shop", "SELECT 1");
+    sg_snapshot_unref(snapshot);
+}
+
+/* PostgreSQL folds only ASCII in a multi-byte encoding; letters of other alphabets stand for themselves. */
+Test(prefilter, letters_outside_ascii) {
+    struct sg_snapshot *snapshot =
+        world_make("CREATE TABLE \"люди\" (id bigint, a text)", "люди", "a", "b", SG_PHASE_PLANNED, 1);
+    EACH(snapshot, true, "SELECT a FROM люди", "SELECT a FROM \"люди\"", "SELECT a FROM public.люди");
+    EACH(snapshot, false, "SELECT a FROM люд", "SELECT 'ж' FROM x");
+    sg_snapshot_unref(snapshot);
+}
+
+/* PostgreSQL cuts names at 63 bytes, so a longer spelling means the same table. */
+Test(prefilter, a_name_cut_at_63_bytes) {
+    static const char name[] = "a23456789012345678901234567890123456789012345678901234567890123";
+    cr_assert_eq(sizeof name - 1, 63);
+    char sql[256];
+    snprintf(sql, sizeof sql, "CREATE TABLE %s (id bigint, a text)", name);
+    struct sg_snapshot *snapshot = world_make(sql, name, "a", "b", SG_PHASE_PLANNED, 1);
+    snprintf(sql, sizeof sql, "SELECT b FROM %s_and_more", name);
+    cr_expect(sg_prefilter_may_match(snapshot, sg_span_of(sql)), "%s", sql);
+    sg_snapshot_unref(snapshot);
+}
+
+/* What the filter lets pass and what the rewriter does must agree: NULL is only for text that cannot matter. */
+Test(prefilter, the_rewriter_says_null_exactly_for_certain_texts) {
+    struct sg_snapshot *snapshot = world_users(SG_PHASE_DUAL_WRITE, 1);
+    struct sg_rewriter *rewriter = sg_rewriter_new(1 << 16);
+    struct sg_request other = world_request("SELECT 1");
+    cr_expect_null(sg_rewriter_plan(rewriter, snapshot, &other));
+    struct sg_request ours = world_request("SELECT username FROM users");
+    const struct sg_plan *plan = sg_rewriter_plan(rewriter, snapshot, &ours);
+    cr_assert_not_null(plan);
+    cr_expect_eq(plan->action, SG_REWRITE);
+    cr_expect_null(sg_rewriter_plan(rewriter, NULL, &ours), "no snapshot: everything passes");
+    struct sg_rewriter_stats stats;
+    sg_rewriter_stats(rewriter, &stats);
+    cr_expect_geq(stats.prefilter_pass, 1);
+    cr_expect_eq(stats.cold, 1);
+    cr_expect_eq(stats.rewritten, 1);
+    sg_rewriter_free(rewriter);
+    sg_snapshot_unref(snapshot);
+}
