@@ -146,17 +146,46 @@ static void extend_group(struct sg_context *cx, const struct sg_entry *entry, co
 
 /* ---- All of them ---- */
 
+/*
+ * DEFAULT is the old column's. A volatile one stands on the old column alone, or it would be evaluated twice: then only
+ * the old column is assigned, and the guard carries the value over.
+ */
+static bool default_is_volatile(const struct sg_entry *entry, const struct sg_mapping *m) {
+    const struct sg_column *old = sg_shape_column(entry->table, m->old_name);
+    const struct sg_column *new = sg_relation_column(entry->table->relation, m->new_name);
+    return old && old->default_sql && new && !new->default_sql;
+}
+
+static bool assigns_default(const struct sg_targets *set, size_t index) {
+    const struct sg_node *value = set->v[index].expr;
+    if (value->kind == SG_NODE_MULTI && value->kids.v[0]->kind == SG_NODE_ROW)
+        value = value->kids.v[0]->kids.v[(size_t)value->number - 1];
+    return value->kind == SG_NODE_DEFAULT;
+}
+
+static void assign_volatile_default(struct sg_context *cx, const struct sg_entry *entry, const struct sg_target *target,
+                                    const struct sg_mapping *m) {
+    if (target->expr->kind == SG_NODE_MULTI) {
+        sg_refuse(cx, target->at, entry->table, "Assign DEFAULT on its own: column = DEFAULT.",
+                  "DEFAULT of \"%s\" in a multiple assignment", target->name);
+    } else if (strcmp(target->name, m->old_name) != 0) {
+        size_t token = name_token(cx, target);
+        sg_edit_replace(&cx->edits, cx->tokens.v[token].at, cx->tokens.v[token].len,
+                        sg_span_of(sg_ident(cx, m->old_name)));
+    }
+}
+
 static void copy_assignment(struct sg_context *cx, const struct sg_entry *entry, const struct sg_targets *set,
                             const struct sg_column_copy *copy) {
     const struct sg_target *target = &set->v[copy->from];
-    const struct sg_table_mapping *m = sg_table_mapping(entry->table, copy->name);
-    if (target->indirect && m->mapping->phase == SG_PHASE_DUAL_WRITE) {
+    const struct sg_mapping *m = sg_table_mapping(entry->table, copy->name)->mapping;
+    if (assigns_default(set, copy->from) && default_is_volatile(entry, m)) {
+        assign_volatile_default(cx, entry, target, m);
+    } else if (target->indirect && m->phase == SG_PHASE_DUAL_WRITE) {
         /* The other column may not be filled yet: changing one element of it would leave the rest behind. */
         sg_refuse(cx, target->at, entry->table, "Assign the whole value.",
                   "an assignment to an element or field of \"%s\"", target->name);
-        return;
-    }
-    if (target->expr->kind == SG_NODE_MULTI) {
+    } else if (target->expr->kind == SG_NODE_MULTI) {
         struct group g = group_of(cx, set, copy->from);
         extend_group(cx, entry, &g, copy->from - g.first, copy->name);
     } else if (sg_must_evaluate_once(target->expr)) {
