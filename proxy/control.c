@@ -2,6 +2,7 @@
 
 #include "proxy/log.h"
 #include "proxy/net/hub.h"
+#include "segue/catalog.h"
 
 #include <libpq-fe.h>
 #include <poll.h>
@@ -107,6 +108,17 @@ static void tell_trouble(struct sg_control *control, const struct sg_error *err,
                      "trying again");
 }
 
+/* Readiness without mappings: an empty snapshot of an epoch before every real one. */
+static void be_plain(struct sg_control *control) {
+    struct sg_error err;
+    struct sg_snapshot *none = sg_snapshot_new(0, sg_catalog_new(), NULL, 0, &err);
+    if (!none)
+        abort();
+    sg_hub_publish(control->hub, none);
+    sg_snapshot_unref(none);
+    sg_hub_set_ready(control->hub, true);
+}
+
 /* True when the engine runs. */
 static bool try_start(struct sg_control *control, int *ret_wait_ms) {
     struct sg_error err = {0};
@@ -121,7 +133,10 @@ static bool try_start(struct sg_control *control, int *ret_wait_ms) {
     }
     enum login login = probe_login(control->config.control_conninfo);
     tell_trouble(control, &err, login);
-    sg_hub_set_ready(control->hub, login == LOGIN_REFUSED);
+    if (login == LOGIN_REFUSED)
+        be_plain(control);
+    else
+        sg_hub_set_ready(control->hub, false);
     *ret_wait_ms = login == LOGIN_REFUSED ? RETRY_REFUSED_MS : RETRY_UNREACHABLE_MS;
     return false;
 }

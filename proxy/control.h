@@ -12,7 +12,7 @@
  *  1. While the control database cannot be reached, its sessions are held back (hub not ready): mappings may exist, and
  *     nothing may be forwarded before they are known.
  *  2. Where the server refuses the control role's login there is no way ever to know them, and interface and operator
- * say "plain proxy": the hub is made ready without a snapshot, with a warning. Trying goes on, at a slower pace.
+ * say "plain proxy": the hub is made ready with an empty snapshot, with a warning. Trying goes on, at a slower pace.
  *  3. Once the engine runs, readiness is the engine's business alone.
  */
 #ifndef SEGUE_CONTROL_H

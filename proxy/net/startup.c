@@ -173,6 +173,11 @@ static void on_cancelled(void *arg) {
 }
 
 static void on_cancel_request(struct sg_session *s, const struct sg_startup *startup) {
+    struct sg_console *console = s->worker->shared->config.console;
+    if (console && sg_console_cancel(console, startup->cancel_pid, startup->cancel_key)) {
+        sg_session_close(s);
+        return;
+    }
     s->state = SG_SESSION_CANCEL;
     s->holds++;
     uv_timer_stop(&s->timer); /* the cancel has a time limit of its own */
