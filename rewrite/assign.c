@@ -124,6 +124,10 @@ static void row_once(struct sg_context *cx, const struct sg_entry *entry, const 
 
 static void extend_group(struct sg_context *cx, const struct sg_entry *entry, const struct group *g, size_t index,
                          const char *other) {
+    if (g->source->kind == SG_NODE_ROW && g->source->kids.n != g->n) {
+        sg_fail(cx, -1, SG_SQLSTATE_SYNTAX_ERROR, "number of columns does not match number of values");
+        return;
+    }
     append_name(cx, g, other);
     if (g->source->kind == SG_NODE_ROW) {
         if (sg_must_evaluate_once(g->source->kids.v[index]))
@@ -158,7 +162,8 @@ static bool default_is_volatile(const struct sg_entry *entry, const struct sg_ma
 
 static bool assigns_default(const struct sg_targets *set, size_t index) {
     const struct sg_node *value = set->v[index].expr;
-    if (value->kind == SG_NODE_MULTI && value->kids.v[0]->kind == SG_NODE_ROW)
+    if (value->kind == SG_NODE_MULTI && value->kids.v[0]->kind == SG_NODE_ROW &&
+        (size_t)value->number <= value->kids.v[0]->kids.n)
         value = value->kids.v[0]->kids.v[(size_t)value->number - 1];
     return value->kind == SG_NODE_DEFAULT;
 }
