@@ -10,7 +10,8 @@
 
 #define GIVE_UP_MS 10000
 
-struct cancel {
+struct sg_cancel {
+    struct sg_cancel *next, *prev; /* of the worker's */
     struct sg_worker *worker;
     struct sg_dial dial;
     union sg_stream stream;
@@ -23,9 +24,20 @@ struct cancel {
     uint8_t sink[64];
 };
 
+static void unlink_from_worker(struct sg_cancel *cancel) {
+    if (cancel->prev) {
+        cancel->prev->next = cancel->next;
+    } else {
+        cancel->worker->cancels = cancel->next;
+    }
+    if (cancel->next) {
+        cancel->next->prev = cancel->prev;
+    }
+}
+
 static void on_all_closed(uv_handle_t *handle) {
-    struct cancel *cancel = handle->data;
-    cancel->worker->cancels_open--;
+    struct sg_cancel *cancel = handle->data;
+    unlink_from_worker(cancel);
     if (cancel->on_done) {
         cancel->on_done(cancel->arg);
     }
@@ -33,7 +45,7 @@ static void on_all_closed(uv_handle_t *handle) {
     free(cancel);
 }
 
-static void close_timer(struct cancel *cancel) {
+static void close_timer(struct sg_cancel *cancel) {
     cancel->timer.data = cancel;
     uv_close((uv_handle_t *)&cancel->timer, on_all_closed);
 }
@@ -42,14 +54,14 @@ static void on_stream_closed(uv_handle_t *handle) {
     close_timer(handle->data);
 }
 
-static void end(struct cancel *cancel) {
+static void end(struct sg_cancel *cancel) {
     if (!uv_is_closing(&cancel->stream.handle)) {
         uv_close(&cancel->stream.handle, on_stream_closed);
     }
 }
 
 static void give_sink(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buf) {
-    struct cancel *cancel = handle->data;
+    struct sg_cancel *cancel = handle->data;
     *ret_buf = uv_buf_init((char *)cancel->sink, sizeof(cancel->sink));
 }
 
@@ -65,8 +77,7 @@ static void on_written(uv_write_t *req, int status) {
     }
 }
 
-static void on_timeout(uv_timer_t *timer) {
-    struct cancel *cancel = timer->data;
+static void give_up(struct sg_cancel *cancel) {
     if (cancel->is_connected) {
         end(cancel);
     } else {
@@ -74,8 +85,12 @@ static void on_timeout(uv_timer_t *timer) {
     }
 }
 
+static void on_timeout(uv_timer_t *timer) {
+    give_up(timer->data);
+}
+
 static void on_dialled(struct sg_dial *dial, int status) {
-    struct cancel *cancel = (struct cancel *)((char *)dial - offsetof(struct cancel, dial));
+    struct sg_cancel *cancel = (struct sg_cancel *)((char *)dial - offsetof(struct sg_cancel, dial));
     if (status < 0) {
         close_timer(cancel);
         return;
@@ -83,6 +98,10 @@ static void on_dialled(struct sg_dial *dial, int status) {
     cancel->is_connected = true;
     cancel->stream.handle.data = cancel;
     cancel->write.data = cancel;
+    if (atomic_load(&cancel->worker->is_stopping)) {
+        end(cancel);
+        return;
+    }
     uv_buf_t buf = uv_buf_init((char *)cancel->packet.data, (unsigned)cancel->packet.len);
     if (uv_write(&cancel->write, &cancel->stream.stream, &buf, 1, on_written) < 0 ||
         uv_read_start(&cancel->stream.stream, give_sink, on_read) < 0) {
@@ -91,7 +110,7 @@ static void on_dialled(struct sg_dial *dial, int status) {
 }
 
 void sg_cancel_start(struct sg_worker *worker, struct sg_span packet, void (*on_done)(void *arg), void *arg) {
-    struct cancel *cancel = calloc(1, sizeof(*cancel));
+    struct sg_cancel *cancel = calloc(1, sizeof(*cancel));
     if (!cancel) {
         abort();
     }
@@ -99,10 +118,20 @@ void sg_cancel_start(struct sg_worker *worker, struct sg_span packet, void (*on_
     cancel->on_done = on_done;
     cancel->arg = arg;
     sg_buf_put(&cancel->packet, packet.ptr, packet.len);
-    worker->cancels_open++;
+    cancel->next = worker->cancels;
+    if (cancel->next) {
+        cancel->next->prev = cancel;
+    }
+    worker->cancels = cancel;
     sg_count(&worker->counters.cancels, 1);
     uv_timer_init(&worker->loop, &cancel->timer);
     cancel->timer.data = cancel;
     uv_timer_start(&cancel->timer, on_timeout, GIVE_UP_MS, 0);
     sg_dial_start(&cancel->dial, &worker->loop, &worker->shared->upstream, &cancel->stream, on_dialled);
+}
+
+void sg_cancel_stop_all(struct sg_worker *worker) {
+    for (struct sg_cancel *cancel = worker->cancels; cancel; cancel = cancel->next) {
+        give_up(cancel); /* its memory goes later, from the loop */
+    }
 }

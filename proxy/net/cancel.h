@@ -11,4 +11,7 @@ struct sg_worker;
  * cancels is told nothing either. */
 void sg_cancel_start(struct sg_worker *worker, struct sg_span packet, void (*on_done)(void *arg), void *arg);
 
+/* The worker stops: those under way end now. */
+void sg_cancel_stop_all(struct sg_worker *worker);
+
 #endif

@@ -190,6 +190,9 @@ void sg_server_stats(const struct sg_server *server, struct sg_server_stats *ret
 #define X(name) sum.name += atomic_load_explicit(&counters->name, memory_order_relaxed);
         SG_COUNTERS(X)
 #undef X
+        const struct sg_texts *texts = &server->workers[i]->texts;
+        sum.prepared_statements += atomic_load_explicit(&texts->versions, memory_order_relaxed);
+        sum.prepared_bytes += atomic_load_explicit(&texts->bytes, memory_order_relaxed);
     }
     *ret_stats = sum;
 }

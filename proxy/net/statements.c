@@ -11,6 +11,15 @@ static void *must_alloc(size_t bytes) {
     return ptr;
 }
 
+/* Of one writer: no locked instruction. */
+static void gauge_add(_Atomic uint64_t *gauge, size_t n) {
+    atomic_store_explicit(gauge, atomic_load_explicit(gauge, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+static void gauge_sub(_Atomic uint64_t *gauge, size_t n) {
+    atomic_store_explicit(gauge, atomic_load_explicit(gauge, memory_order_relaxed) - n, memory_order_relaxed);
+}
+
 /* ---- Texts ---- */
 
 static size_t key_bytes(struct sg_span sql, uint16_t nparams) {
@@ -40,7 +49,7 @@ struct sg_text *sg_text_intern(struct sg_texts *texts, struct sg_span sql, uint1
         return sg_text_ref(known);
     }
     HASH_ADD(hh, texts->by_bytes, bytes, fresh->key_len, fresh);
-    texts->bytes += fresh->key_len;
+    gauge_add(&texts->bytes, fresh->key_len);
     return fresh;
 }
 
@@ -54,7 +63,7 @@ void sg_text_unref(struct sg_text *text) {
         return;
     }
     HASH_DEL(text->owner->by_bytes, text);
-    text->owner->bytes -= text->key_len;
+    gauge_sub(&text->owner->bytes, text->key_len);
     free(text);
 }
 
@@ -74,6 +83,7 @@ static void note_epoch(struct sg_statements *st, uint64_t epoch) {
 
 static void version_free(struct sg_statements *st, struct sg_version *version) {
     st->versions--;
+    gauge_sub(&st->texts->versions, 1);
     if (version->plan) {
         st->rewritten--;
         sg_plan_unref(version->plan);
@@ -124,6 +134,7 @@ static struct sg_version *push_version(struct sg_statements *st, struct sg_span 
     *version = (struct sg_version){.older = statement->newest, .of = statement, .is_pending = true};
     statement->newest = version;
     st->versions++;
+    gauge_add(&st->texts->versions, 1);
     return version;
 }
 

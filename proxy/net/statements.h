@@ -15,6 +15,7 @@
 #include "segue/rewrite.h"
 #include "segue/span.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -33,7 +34,8 @@ struct sg_text {
 
 struct sg_texts {
     struct sg_text *by_bytes;
-    size_t bytes; /* of all texts */
+    /* What all sessions of the worker remember; written by it, read by any thread. */
+    _Atomic uint64_t versions, bytes;
 };
 
 struct sg_text *sg_text_intern(struct sg_texts *texts, struct sg_span sql, uint16_t nparams, const uint8_t *param_oids);

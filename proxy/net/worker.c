@@ -1,6 +1,6 @@
 #include "worker.h"
 
-#include "proxy/log.h"
+#include "cancel.h"
 #include "session.h"
 
 #include <stdlib.h>
@@ -169,6 +169,7 @@ static void on_wake(uv_async_t *async) {
     take_inbox(w);
     if (atomic_load(&w->is_stopping)) {
         for_each_session(w, sg_session_close);
+        sg_cancel_stop_all(w);
         uv_close((uv_handle_t *)async, NULL);
     } else if (atomic_load(&w->is_draining)) {
         for_each_session(w, sg_session_drain);
@@ -194,7 +195,6 @@ struct sg_worker *sg_worker_start(struct sg_shared *shared, void (*on_empty)(voi
     w->shared = shared;
     w->on_empty = on_empty;
     w->on_empty_arg = arg;
-    w->texts = (struct sg_texts){0};
     pthread_mutex_init(&w->inbox_lock, NULL);
     sg_arena_init(&w->desk.scratch, 4096);
     w->rewriter = sg_rewriter_new(shared->config.plan_cache_bytes);

@@ -20,6 +20,7 @@
 
 #define SG_READ_BYTES 65536
 
+struct sg_cancel;
 struct sg_session;
 
 /* A snapshot in use by this worker. Sessions pin it by a plain count; the snapshot's own count is taken once. */
@@ -30,19 +31,17 @@ struct sg_installed {
     unsigned refs; /* sessions pinned, plus one while it is the worker's current one */
 };
 
-#define SG_COUNTERS(X)     \
-    X(logins)              \
-    X(refused_logins)      \
-    X(cancels)             \
-    X(client_bytes)        \
-    X(server_bytes)        \
-    X(transactions)        \
-    X(statements)          \
-    X(rewritten)           \
-    X(refused)             \
-    X(reprepared)          \
-    X(prepared_statements) \
-    X(prepared_bytes)
+#define SG_COUNTERS(X) \
+    X(logins)          \
+    X(refused_logins)  \
+    X(cancels)         \
+    X(client_bytes)    \
+    X(server_bytes)    \
+    X(transactions)    \
+    X(statements)      \
+    X(rewritten)       \
+    X(refused)         \
+    X(reprepared)
 
 /* Written by the worker, read by any thread. */
 struct sg_counters {
@@ -89,7 +88,7 @@ struct sg_worker {
     struct sg_flow_desk desk;
     struct sg_buf message; /* under construction */
     struct sg_counters counters;
-    size_t cancels_open;
+    struct sg_cancel *cancels; /* under way */
     uint8_t read_buf[SG_READ_BYTES];
 };
 
