@@ -39,7 +39,7 @@ CONDITIONS = [
     "<q><n> IS NOT NULL AND <q>user_id = <id>", "coalesce(<q><n>, '') = <name>", "(<q><n>, <q>score) = (<name>, <int>)",
     "<q><n> = ANY (ARRAY[<name>, <name>]::text[])", "NOT (<q><n> <> <name>)", "<q><n> IS NOT DISTINCT FROM <name>",
     "<q><n> = (SELECT max(p9.nickname) FROM post p9 WHERE p9.id < <int>)",
-    "EXISTS (SELECT 1 FROM post p8 WHERE p8.nickname = <q><n> AND p8.id < <int>)",
+    "EXISTS (SELECT 1 FROM post p8 WHERE p8.nickname = <Q><n> AND p8.id < <int>)",
     "<q>user_id IN (SELECT u7.user_id FROM users u7 WHERE u7.<n> = <name>)",
     "CASE WHEN <q><n> > 'name5' THEN <q>score = <int> ELSE <q><n> = <name> END",
 ]
@@ -189,8 +189,7 @@ class Generator:
         """style: old, new or mixed, which names are used. parameters: values as $n rather than as literals."""
         chosen = template = self.dice.choices(TEMPLATES + FAILING, self.weights)[0][1]
         while "<if:" in template:
-            template = re.sub(r"<if:([^>]*)>", lambda found: self.dice.choice(CONDITIONS).replace("<q>", found[1]), template,
-                              count=1)
+            template = re.sub(r"<if:([^>]*)>", self._condition, template, count=1)
         mapped, twin, values, label = [], [], [], None
         at = 0
         # A label may be used before the output that gives it: the outer SELECT comes first.
@@ -221,6 +220,10 @@ class Generator:
         mapped.append(template[at:])
         twin.append(template[at:])
         return Statement(chosen, "".join(mapped), "".join(twin), values)
+
+    def _condition(self, found):
+        # <Q> stands where a name without qualifier would mean another table's column to the twin.
+        return self.dice.choice(CONDITIONS).replace("<q>", found[1]).replace("<Q>", found[1] or "users.")
 
     def _name(self, style):
         return {"old": OLD, "new": NEW}.get(style) or self.dice.choice([OLD, NEW])

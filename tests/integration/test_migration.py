@@ -100,7 +100,8 @@ def test_rename_with_both_application_versions(cluster, database, segue, direct)
     count = 3000
     for step, phase in enumerate(segue.console.window("m")):
         row = segue.console.migration("m")
-        assert (row["phase"], row["table"], row["old"], row["new"]) == (phase, "users", "nickname", "username")
+        assert (row["phase"], row["table"], row["old"], row["new"]) == (
+            phase, "public.users", "nickname", "username")
         app_statements(old_app, new_app, direct, step)
         count += 2
         assert one(old_app, "SELECT count(*) FROM users")[1] == [(count,)]
@@ -234,7 +235,7 @@ def test_a_prepared_console_statement(database, segue, direct):
     labels = wire.prepare("s", "SHOW MIGRATIONS")
     assert labels[:3] == ["name", "database", "table"]
     for _ in range(3):
-        assert wire.run("s").rows[0][:3] == ("m", database, "users")
+        assert wire.run("s").rows[0][:3] == ("m", database, "public.users")
     # After an error everything up to Sync is skipped, and the session goes on.
     wire.send(wire.parse("", "SHOW NONSENSE"), wire.bind(""), wire.execute(), wire.sync())
     assert Answer(wire.until_ready()).error.sqlstate == "42601"

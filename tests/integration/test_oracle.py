@@ -40,6 +40,11 @@ def digest(messages, ordered):
     return seen
 
 
+def assert_same(got, wanted, where):
+    if got != wanted:
+        pytest.fail(f"{where}\n  through segue: {got}\n  on the twin:   {wanted}", pytrace=False)
+
+
 def refused_by_segue(messages):
     """Says segue itself so? The server never answers 0A000 to what is generated here."""
     return any(kind == b"E" and error_fields(body)["C"] == "0A000" for kind, body in messages)
@@ -93,7 +98,7 @@ class Oracle:
             self.refused[fields["M"] + " | " + statement.mapped] += 1
             return False
         wanted = self.twin.run(statement, mode, f"s{self.count}")
-        assert digest(got, statement.ordered) == digest(wanted, statement.ordered), where
+        assert_same(digest(got, statement.ordered), digest(wanted, statement.ordered), where)
         self.errors.update(error_fields(body)["C"] for kind, body in wanted if kind == b"E")
         return True
 
@@ -109,7 +114,7 @@ class Oracle:
                 self.refused[error_fields(answers[0][0][1])["M"]] += 1
                 return
         where = f"seed {self.seed}, phase {phase}: " + "; ".join(str(part) for part in parts)
-        assert digest(answers[0], False) == digest(answers[1], False), where
+        assert_same(digest(answers[0], False), digest(answers[1], False), where)
 
     def transaction(self, phase):
         self.both("BEGIN")
