@@ -241,6 +241,8 @@ static bool run_process_command(struct sg_admin_session *session, const struct s
         return true;
     case SG_COMMAND_SET:
         return set_parameter(command, reterr);
+    case SG_COMMAND_RESET: /* a pool giving a session back; there is nothing to reset */
+        return true;
     case SG_COMMAND_DISCARD:
     case SG_COMMAND_DEALLOCATE:
         sg_admin_session_forget(session);
@@ -267,6 +269,12 @@ static bool changes_something(const struct sg_command *command) {
     return !sg_command_returns_rows(command) && command->id != SG_COMMAND_WAIT;
 }
 
+/* At once, and not step by step by the engine. */
+static bool changes_mappings(const struct sg_command *command) {
+    return command->id == SG_COMMAND_CREATE_RENAME || command->id == SG_COMMAND_DROP ||
+           command->id == SG_COMMAND_RETIRE;
+}
+
 bool sg_admin_session_run(struct sg_admin_session *session, const struct sg_command *command, struct sg_result *result,
                           struct sg_error *reterr) {
     if (command->role == SG_ROLE_ADMIN && !session->is_admin) {
@@ -281,5 +289,7 @@ bool sg_admin_session_run(struct sg_admin_session *session, const struct sg_comm
         return false;
     if (changes_something(command))
         wake_engine(session);
+    if (changes_mappings(command))
+        sg_admin_session_settle(session);
     return true;
 }

@@ -9,9 +9,11 @@
 #include <string.h>
 #include <time.h>
 
-#define LOOK_EVERY_MS 50
-#define RETRY_MS      250
-#define OUTAGE_MAX_MS 30000 /* of the control database, before WAIT gives up */
+#define LOOK_EVERY_MS  50
+#define RETRY_MS       250
+#define SETTLE_LOOK_MS 5
+#define SETTLE_MAX_MS  2000
+#define OUTAGE_MAX_MS  30000 /* of the control database, before WAIT gives up */
 
 static int64_t now_ms(void) {
     struct timespec now;
@@ -80,5 +82,18 @@ bool sg_admin_session_wait(struct sg_admin_session *session, const struct sg_com
             sg_error_set(reterr, SG_SQLSTATE_QUERY_CANCELED, "canceling WAIT due to user request");
             return false;
         }
+    }
+}
+
+void sg_admin_session_settle(struct sg_admin_session *session) {
+    struct sg_error ignored;
+    bool is_served = false;
+    const struct timespec pause = {.tv_nsec = SETTLE_LOOK_MS * 1000000L};
+    for (int64_t until = now_ms() + SETTLE_MAX_MS; !is_served && now_ms() < until;) {
+        PGconn *control = sg_admin_session_control(session, &ignored);
+        if (!control || !sg_migration_is_served(control, &is_served, &ignored))
+            return;
+        if (!is_served)
+            nanosleep(&pause, NULL);
     }
 }

@@ -58,6 +58,9 @@ bool sg_backfill_option(const struct sg_migration_option *option, const char **r
 enum sg_wait { SG_WAIT_NOT_YET, SG_WAIT_DONE, SG_WAIT_FAILED };
 enum sg_wait sg_migration_wait_check(PGconn *conn, const char *name, const char *what, struct sg_error *reterr);
 
+/* Does every live proxy serve the mappings as they are now, with no session left on older ones? */
+bool sg_migration_is_served(PGconn *conn, bool *ret_served, struct sg_error *reterr);
+
 /* The SHOW commands that read rows: SQL to run on the control connection whose result is shown as it is. */
 extern const char sg_sql_show_migrations[]; /* no parameters */
 extern const char sg_sql_show_migration[];  /* $1: name; phase history included as rows */

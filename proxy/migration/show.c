@@ -169,3 +169,15 @@ enum sg_wait sg_migration_wait_check(PGconn *conn, const char *name, const char 
     }
     return has_reached(&at, what) ? SG_WAIT_DONE : SG_WAIT_NOT_YET;
 }
+
+bool sg_migration_is_served(PGconn *conn, bool *ret_served, struct sg_error *reterr) {
+    int64_t behind;
+    if (!sg_db_int(conn,
+                   "SELECT count(*) FROM segue.proxy WHERE expires_at > clock_timestamp()"
+                   " AND epoch < (SELECT value FROM segue.epoch)",
+                   0, NULL, &behind, reterr)) {
+        return false;
+    }
+    *ret_served = behind == 0;
+    return true;
+}
