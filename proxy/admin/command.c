@@ -81,6 +81,8 @@ const char *sg_command_tag(const struct sg_command *command) {
         return "DISCARD ALL";
     case SG_COMMAND_DEALLOCATE:
         return "DEALLOCATE ALL";
+    case SG_COMMAND_RESET:
+        return "RESET";
     case SG_COMMAND_SET:
         return "SET";
     default:

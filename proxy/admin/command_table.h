@@ -20,6 +20,10 @@
     X(ABORT, HIDDEN, "ABORT|ROLLBACK [ TRANSACTION|WORK ]", "")                                                        \
     X(DISCARD, HIDDEN, "DISCARD ALL", "")                                                                              \
     X(DEALLOCATE, HIDDEN, "DEALLOCATE ALL", "")                                                                        \
+    X(RESET, HIDDEN, "SELECT PG_ADVISORY_UNLOCK_ALL ( )", "")                                                          \
+    X(RESET, HIDDEN, "CLOSE ALL", "")                                                                                  \
+    X(RESET, HIDDEN, "UNLISTEN *", "")                                                                                 \
+    X(RESET, HIDDEN, "RESET ALL", "")                                                                                  \
     X(SET, HIDDEN, "SET [ SESSION|LOCAL ] parameter TO|= ...", "")                                                     \
     /* what people ask for */                                                                                            \
     X(CREATE_RENAME, ADMIN, "CREATE MIGRATION migration [ IN database ] ON table RENAME COLUMN old TO new [ WITH ( options ) ]", \

@@ -351,7 +351,8 @@ static bool on_message(struct sg_admin_session *session, const struct sg_frame *
     if (frame->type == 'S' || frame->type == 'H') {
         if (frame->type == 'S') {
             session->skipping = false;
-            drop_all(session, &session->portals); /* they end with the implicit transaction */
+            /* A named portal goes on: pgjdbc fetches from it in what it takes for its transaction. */
+            drop(session, find(&session->portals, SG_SPAN_LIT("")));
             sg_msg_ready(&session->wire.out, 'I');
         }
         return flush(session);

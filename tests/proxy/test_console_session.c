@@ -314,6 +314,22 @@ Test(console_session, rows_in_portions) {
     cr_expect_str_eq(read_ready(2), "ZI E(ERROR 34000) ZI");
 }
 
+/* pgjdbc with a fetch size: each portion has a Sync of its own, in what the driver takes for a transaction. */
+Test(console_session, a_named_portal_outlives_sync) {
+    log_in();
+    put_parse("s", "show databases");
+    put_bind("c1", "s");
+    put_execute("c1", 1);
+    put_plain('S');
+    put_execute("c1", 1);
+    put_plain('S');
+    put_target('C', 'P', "c1");
+    put_execute("c1", 1);
+    put_plain('S');
+    send_all();
+    cr_expect_str_eq(read_ready(3), "1 2 D(*,127.0.0.1,1) C(SHOW) ZI C(SHOW) ZI 3 E(ERROR 34000) ZI");
+}
+
 Test(console_session, an_error_skips_to_sync) {
     log_in();
     put_parse("bad", "shwo");
