@@ -3,14 +3,8 @@
 #include "proxy/admin/registry.h"
 #include "proxy/migration/db.h"
 #include "proxy/migration/engine.h"
-#include "proxy/net/hub.h"
 
 #include <string.h>
-#include <unistd.h>
-
-#define SERVED_LOOK_MS  5
-#define PUBLISH_WAIT_MS 5000
-#define WORKERS_WAIT_MS 200
 
 bool sg_command_returns_rows(const struct sg_command *command) {
     switch (command->id) {
@@ -67,33 +61,6 @@ static void wake_engine(struct sg_admin_session *session) {
 
 /* ---- Migrations ---- */
 
-/* Is the new migration's mapping in what the workers were given? *ret_epoch: of that. */
-static bool is_published(struct sg_hub *hub, const char *migration, uint64_t *ret_epoch) {
-    struct sg_snapshot *snapshot = sg_hub_current(hub);
-    bool found = false;
-    for (size_t i = 0; snapshot && i < sg_snapshot_mappings(snapshot) && !found; i++)
-        found = strcmp(sg_snapshot_mapping(snapshot, i)->migration, migration) == 0;
-    if (found)
-        *ret_epoch = sg_snapshot_epoch(snapshot);
-    if (snapshot)
-        sg_snapshot_unref(snapshot);
-    return found;
-}
-
-/* Who has been told that the mapping is there uses the new name at once: answer only when every worker knows it.
- * Transactions that are open need not end for that, so the workers' report is not waited for as long as the watcher. */
-static void wait_until_served(struct sg_admin_session *session, const char *migration) {
-    struct sg_hub *hub = session->console->hub;
-    uint64_t epoch = 0;
-    wake_engine(session);
-    for (int waited_ms = 0; waited_ms < PUBLISH_WAIT_MS && !is_published(hub, migration, &epoch);
-         waited_ms += SERVED_LOOK_MS)
-        usleep(SERVED_LOOK_MS * 1000);
-    for (int waited_ms = 0; waited_ms < WORKERS_WAIT_MS && sg_hub_oldest_epoch(hub) < epoch;
-         waited_ms += SERVED_LOOK_MS)
-        usleep(SERVED_LOOK_MS * 1000);
-}
-
 static bool create(struct sg_admin_session *session, const struct sg_command *command, struct sg_error *reterr) {
     const struct sg_migration_spec spec = {
         .name = command->migration,
@@ -107,10 +74,7 @@ static bool create(struct sg_admin_session *session, const struct sg_command *co
         .by = session->user,
     };
     PGconn *control = sg_admin_session_control(session, reterr);
-    if (!control || !sg_migration_create(control, &spec, reterr))
-        return false;
-    wait_until_served(session, spec.name);
-    return true;
+    return control && sg_migration_create(control, &spec, reterr);
 }
 
 static bool request(struct sg_admin_session *session, enum sg_migration_verb verb, const struct sg_command *command,
