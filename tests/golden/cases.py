@@ -28,6 +28,25 @@ class Mapping:
     def relation(self):
         return f"{quote(self.schema)}.{quote(self.table)}"
 
+    @property
+    def bare(self):
+        """The definition without its default."""
+        return self.definition.split("DEFAULT ")[0]
+
+    @property
+    def default(self):
+        return self.definition.partition("DEFAULT ")[2]
+
+    @property
+    def stale(self):
+        """What the new column holds in a row that the backfill has not reached."""
+        return "NULL" if self.default_is_volatile or not self.default else self.default
+
+    @property
+    def default_is_volatile(self):
+        """In these files: it calls something."""
+        return "(" in self.default
+
 
 @dataclass
 class Case:
