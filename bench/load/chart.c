@@ -5,10 +5,11 @@
 
 /* The drawing's own units; the page scales it. */
 #define WIDTH        1080.0
-#define HEIGHT       300.0
+#define HEIGHT       310.0
 #define LEFT         58.0
 #define RIGHT        14.0
-#define TOP          46.0 /* two rows of stage names */
+#define TOP          62.0 /* rows of stage names */
+#define NAME_ROWS    3
 #define BOTTOM       28.0
 #define ROW_HEIGHT   16.0
 #define CHAR_WIDTH   7.2
@@ -95,24 +96,32 @@ static void write_grid(FILE *out, const struct scale *scale) {
                 HEIGHT - 8, second);
 }
 
-/* Names go into two rows: the second where the first is still taken by the name before. */
+/* A name stands right of the line where its stage begins, or left of it where the drawing ends; in the first row that
+ * is still free there. */
+static void write_stage_name(FILE *out, const char *name, double from, double row_end[NAME_ROWS]) {
+    double width = (double)strlen(name) * CHAR_WIDTH;
+    bool to_left = from + 5 + width > WIDTH;
+    double begin = to_left ? from - 5 - width : from + 5;
+    int row = 0;
+    while (row + 1 < NAME_ROWS && row_end[row] > begin)
+        row++;
+    row_end[row] = begin + width + 6;
+    double y = 14 + row * ROW_HEIGHT;
+    fprintf(out, "<line class=\"cut\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>", from, from, y - 10,
+            HEIGHT - BOTTOM);
+    fprintf(out, "<text class=\"stage%s\" x=\"%.1f\" y=\"%.1f\">%s</text>\n", to_left ? " end" : "",
+            to_left ? from - 5 : from + 5, y, name);
+}
+
 static void write_stages(FILE *out, const struct sg_chart *chart, const struct scale *scale) {
-    double row_end[2] = {0, 0};
+    double row_end[NAME_ROWS] = {0};
     for (size_t i = 0; i < chart->stages_len; i++) {
         const struct sg_stage *stage = &chart->stages[i];
-        double end_s = stage->ended_s < scale->seconds ? stage->ended_s : scale->seconds;
         double from = x_of(scale, stage->began_s < scale->seconds ? stage->began_s : scale->seconds);
-        double to = x_of(scale, end_s), text_end = from + 6 + (double)strlen(stage->name) * CHAR_WIDTH;
-        int row = row_end[0] <= from ? 0 : 1;
-        double text_y = TOP - 26 + row * ROW_HEIGHT;
-        bool from_right = text_end > WIDTH - RIGHT; /* no room to the right of the line */
-        row_end[row] = text_end;
+        double to = x_of(scale, stage->ended_s < scale->seconds ? stage->ended_s : scale->seconds);
         fprintf(out, "<rect class=\"band%zu\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>", i % 2, from, TOP,
                 to > from ? to - from : 0, HEIGHT - TOP - BOTTOM);
-        fprintf(out, "<line class=\"cut\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>", from, from, text_y - 10,
-                HEIGHT - BOTTOM);
-        fprintf(out, "<text class=\"stage%s\" x=\"%.1f\" y=\"%.1f\">%s</text>\n", from_right ? " end" : "",
-                from_right ? from - 5 : from + 5, text_y, stage->name);
+        write_stage_name(out, stage->name, from, row_end);
     }
 }
 

@@ -191,14 +191,14 @@ bool sg_database_adopt(PGconn *conn, const struct sg_names *names, const char *n
     return ok;
 }
 
-long long sg_database_audit(PGconn *conn, const struct sg_names *names, struct sg_model *model) {
+long long sg_database_audit(PGconn *conn, const struct sg_names *names, struct sg_model *model, bool is_settled) {
     bool has_old, has_new;
     if (!sg_database_columns(conn, names, &has_old, &has_new))
         return -1;
     forget_seen(model);
-    const char *text = has_old && has_new ? "SELECT user_id, version, {o}, {n} FROM {t}"
-                       : has_old          ? "SELECT user_id, version, {o} FROM {t}"
-                                          : "SELECT user_id, version, {n} FROM {t}";
+    const char *text = has_old && has_new && is_settled ? "SELECT user_id, version, {o}, {n} FROM {t}"
+                       : has_old                        ? "SELECT user_id, version, {o} FROM {t}"
+                                                        : "SELECT user_id, version, {n} FROM {t}";
     char *sql = sg_statement_render(text, names, names->new_name);
     long long wrong = scan(conn, sql, model, audit_row);
     free(sql);

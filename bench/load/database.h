@@ -26,8 +26,9 @@ bool sg_database_columns(PGconn *conn, const struct sg_names *names, bool *ret_o
 /* Rows whose two columns differ; -1 when one of the columns is not there (or on failure, complained). */
 long long sg_database_split_rows(PGconn *conn, const struct sg_names *names);
 
-/* Every row of the table against the model, in each of the two columns that is there: rows that differ, are missing,
- * or should not be. The first few are complained of. Clients must be at rest. -1 on failure. */
-long long sg_database_audit(PGconn *conn, const struct sg_names *names, struct sg_model *model);
+/* Every row of the table against the model: rows that differ, are missing, or should not be. The first few are
+ * complained of. Clients must be at rest. is_settled: each of the two columns that is there must have the value;
+ * otherwise a migration stopped half-way, and only the old one must, where it is still there. -1 on failure. */
+long long sg_database_audit(PGconn *conn, const struct sg_names *names, struct sg_model *model, bool is_settled);
 
 #endif

@@ -39,12 +39,12 @@ static bool drive(const struct sg_options *options, struct sg_metrics *metrics, 
 }
 
 /* What the database holds when everybody is at rest, as the last stage's rows that differ. */
-static long long audit(const struct sg_options *options, PGconn *direct, struct sg_model *model,
-                       struct sg_stage *last) {
+static long long audit(const struct sg_options *options, PGconn *direct, struct sg_model *model, struct sg_stage *last,
+                       bool is_settled) {
     long long rows = 0;
     if (!direct)
         return -1;
-    last->differing = sg_database_audit(direct, &options->names, model);
+    last->differing = sg_database_audit(direct, &options->names, model, is_settled);
     for (size_t i = 0; i < model->ranges_len; i++)
         for (size_t r = 0; r < model->ranges[i].rows_len; r++)
             rows += model->ranges[i].rows[r].kind != SG_ROW_ABSENT;
@@ -64,7 +64,7 @@ static int run(const struct sg_options *options, PGconn *direct, struct sg_model
     sg_fleet_stop(fleet);
     sg_metrics_finish(metrics);
     struct sg_stage *last = &metrics->stages[metrics->stages_len - 1];
-    long long audited_rows = audit(options, direct, model, last);
+    long long audited_rows = audit(options, direct, model, last, driven);
     sg_report_stage(stdout, last);
     struct sg_totals totals;
     sg_metrics_totals(metrics, &totals);

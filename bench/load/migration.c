@@ -125,7 +125,9 @@ static bool create_migration(struct sg_migration_run *run) {
     if (!ok) {
         char *on = sg_statement_render("ON {t} RENAME COLUMN {o} TO {n}", &options->names, options->names.new_name);
         char sql[1024];
-        snprintf(sql, sizeof(sql), "CREATE MIGRATION %s %s", options->migration, on);
+        const char *with = options->migration_with;
+        snprintf(sql, sizeof(sql), "CREATE MIGRATION %s %s%s%s%s", options->migration, on, with ? " WITH (" : "",
+                 with ? with : "", with ? ")" : "");
         free(on);
         PGresult *res = PQexec(conn, sql);
         ok = is_ok(res);

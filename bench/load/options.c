@@ -19,6 +19,7 @@ static const char usage[] =
     "  --clients N               of both versions together, an even number (default 16)\n"
     "  --seconds N               run so long (default 10)\n"
     "  --through-migration NAME  run through a whole migration, which is created if it does not exist\n"
+    "  --with 'KEY = VALUE,...'  options of the migration, as in CREATE MIGRATION ... WITH (...)\n"
     "  --soak N                  seconds of each resting stretch of the migration (default 10)\n"
     "  --timeout N               seconds to wait for a step of the migration (default 600)\n"
     "  --mix KIND=WEIGHT,...     read insert update upsert delete transaction hot; kinds left out weigh nothing\n"
@@ -50,6 +51,7 @@ static const struct {
     {"clients", KIND_INT, AT(clients), 2, 1000},
     {"seconds", KIND_INT, AT(seconds), 1, 86400},
     {"through-migration", KIND_TEXT, AT(migration), 0, 0},
+    {"with", KIND_TEXT, AT(migration_with), 0, 0},
     {"soak", KIND_INT, AT(soak_s), 1, 3600},
     {"timeout", KIND_INT, AT(timeout_s), 1, 86400},
     {"mix", KIND_MIX, AT(mix), 0, 0},

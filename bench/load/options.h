@@ -11,6 +11,7 @@ struct sg_options {
     const char *direct_conninfo;  /* NULL: rows are not compared in the database itself */
     const char *console_conninfo; /* NULL: --old with dbname=segue */
     const char *migration;        /* --through-migration */
+    const char *migration_with;   /* "batch_rows = 2000, ..." for CREATE MIGRATION ... WITH; NULL for none */
     const char *json_path, *html_path;
     struct sg_names names;
     struct sg_mix mix;

@@ -99,6 +99,8 @@ static void put_head(FILE *out, const struct sg_report *report) {
     fputs("</code>, under load</h1>\n<div class=\"soft\">", out);
     fprintf(out, "%d clients of the old app and %d of the new one, %.0f seconds", report->options->clients / 2,
             report->options->clients / 2, report->metrics->stages[report->metrics->stages_len - 1].ended_s);
+    if (report->options->rate > 0)
+        fprintf(out, ", paced at %lld statements a second", report->options->rate);
     if (report->options->init) {
         fputs(", ", out);
         put_count(out, (unsigned long long)report->options->rows);
