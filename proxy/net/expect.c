@@ -125,6 +125,15 @@ bool sg_expect_copy_in(struct sg_expect *expect) {
     return has_ended;
 }
 
+bool sg_expect_ends_batch(const struct sg_expect *expect) {
+    if (expect->len == 0) {
+        return true;
+    }
+    const uint8_t *ring = expect->ring ? expect->ring : expect->inline_ring;
+    unsigned kind = ring[(expect->head + expect->len - 1u) & (expect->cap - 1u)] & KIND_MASK;
+    return kind == SG_EXPECT_SYNC || kind == SG_EXPECT_QUERY || kind == SG_EXPECT_FUNCTION;
+}
+
 void sg_expect_free(struct sg_expect *expect) {
     free(expect->ring);
     expect->ring = NULL;

@@ -61,6 +61,8 @@ bool sg_expect_pop(struct sg_expect *expect, struct sg_expectation *ret);
 /* The server has entered copy-in for the entry at the front. It ignores Sync until the data ends: takes out every Sync
  * up to the first COPY_END, and that as well. True if a COPY_END was there: the client has sent all of its data. */
 bool sg_expect_copy_in(struct sg_expect *expect);
+/* Nothing, or a message that the server answers without being asked to hurry, is the last entry. */
+bool sg_expect_ends_batch(const struct sg_expect *expect);
 void sg_expect_free(struct sg_expect *expect);
 
 #endif

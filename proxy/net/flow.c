@@ -27,7 +27,7 @@ static struct sg_message message_of(const struct sg_flow *flow, const uint8_t *b
 
 static enum sg_feed judge(struct sg_flow *flow, const struct sg_message *m) {
     enum sg_verdict verdict = flow->decide(flow->owner, m);
-    flow->is_waiting = verdict == SG_STALL;
+    flow->is_waiting = verdict == SG_STALL || verdict == SG_STOP;
     switch (verdict) {
     case SG_FORWARD:
         flow->body = SG_BODY_FORWARD;

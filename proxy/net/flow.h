@@ -45,7 +45,7 @@ struct sg_flow {
     struct sg_scanner scanner;
     struct sg_buf held; /* header and the first part of the body */
     enum sg_flow_body body;
-    bool is_waiting; /* stalled at a message whose header has been taken */
+    bool is_waiting; /* stalled or stopped at a message whose header has been taken */
     /* How many bytes of the body decide must see: at most m->have if it has enough. */
     size_t (*need)(void *owner, const struct sg_message *m);
     enum sg_verdict (*decide)(void *owner, const struct sg_message *m);

@@ -36,7 +36,8 @@
 #include <unistd.h>
 
 #define LINGER_MS 10000 /* the server's time to go after Terminate */
-#define FLUSH_MS  5000  /* the client's time to read our last words */
+#define FLUSH_MS  5000  /* the client's time to take our last words */
+#define PART_MS   1000  /* and then to close its side */
 
 static void client_gone(struct sg_session *s, int error);
 static void close_server(struct sg_session *s);
@@ -132,9 +133,20 @@ static void unstall(struct sg_session *s) {
     sg_buf_free(&rest);
 }
 
+static void not_a_server(struct sg_session *s) {
+    struct sg_error err = {0};
+    sg_error_set(&err, SG_SQLSTATE_CANNOT_CONNECT, "what answers at %s is not a PostgreSQL server",
+                 s->worker->shared->upstream.label);
+    sg_session_fatal(s, &err);
+}
+
 static void relay_server(struct sg_session *s, const uint8_t *chunk, size_t len) {
     size_t taken = 0;
     enum sg_feed result = sg_flow_feed(&s->from_server, chunk, len, &taken);
+    if (!s->is_server_known && (result == SG_FEED_STOPPED || result == SG_FEED_BAD)) {
+        not_a_server(s);
+        return;
+    }
     if (result == SG_FEED_STOPPED && s->is_console) {
         sg_startup_to_console(s);
         return;
@@ -333,13 +345,13 @@ static void client_gone(struct sg_session *s, int error) {
     if (s->state == SG_SESSION_FLUSH && error == UV_EOF && !sg_outq_is_clear(&s->to_client)) {
         return;
     }
+    if (s->state == SG_SESSION_RELAY && is_busy(s) && !s->is_client_bye) {
+        cancel_running(s); /* also when the rest of a message will never come: the server would notice only later */
+    }
     if (s->state != SG_SESSION_RELAY || !s->is_logged_in || !s->is_server_open || s->is_console ||
         !sg_flow_at_boundary(&s->from_client)) {
         sg_session_close(s);
         return;
-    }
-    if (is_busy(s) && !s->is_client_bye) {
-        cancel_running(s);
     }
     if (!s->is_client_bye) {
         say_goodbye(s);
@@ -368,6 +380,7 @@ static void end_flush(struct sg_session *s) {
         return;
     }
     shutdown(fd, SHUT_WR);
+    uv_timer_start(&s->timer, on_time_up, PART_MS, 0);
     sg_session_read_client(s, true);
 }
 

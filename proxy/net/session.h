@@ -42,6 +42,7 @@ struct sg_session {
     bool is_logged_in;  /* the first ReadyForQuery was seen */
     bool is_client_bye; /* Terminate was forwarded */
     bool is_client_eof;
+    bool is_server_known; /* its first message was one that a PostgreSQL server begins with */
     bool is_server_error; /* the server's last message was an ErrorResponse: if it closes now, it has said why */
     bool is_stalled;
     uint32_t stalled_until; /* as many expectations at most are left */
@@ -51,6 +52,7 @@ struct sg_session {
     char tx_status;            /* of the last ReadyForQuery; 0 before the first */
     bool is_skipping;          /* the server discards everything up to a Sync that has not been sent yet */
     bool is_copy_in;           /* the server reads COPY data and ignores Sync */
+    bool is_answered;          /* the server has said something about a statement since the last ReadyForQuery */
     bool is_batch_start;       /* the last message with a reply was a Sync or Query: the next begins a batch */
     uint64_t batch;            /* counts those */
     uint64_t waiting_since_ns; /* 0: the client waits for nothing */

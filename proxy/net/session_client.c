@@ -22,6 +22,10 @@ static bool has_reply(uint8_t type) {
     return memchr("QPBDCESF", type, 8) != NULL;
 }
 
+static bool is_rewritable(uint8_t type) {
+    return memchr("QPBDC", type, 5) != NULL;
+}
+
 /* A transaction never begins under a snapshot older than the installed one, so a client that pipelines without end
  * cannot hold up a barrier: at the end of a batch it waits for the replies, and its next transaction is pinned anew. */
 static bool must_drain_first(const struct sg_session *s) {
@@ -86,7 +90,7 @@ static enum sg_verdict on_rewritable(struct sg_session *s, const struct sg_messa
 
 size_t sg_client_need(void *owner, const struct sg_message *m) {
     struct sg_session *s = owner;
-    return s->has_snapshots ? sg_rewrite_need(s, m) : 0;
+    return s->has_snapshots && s->is_logged_in ? sg_rewrite_need(s, m) : 0;
 }
 
 enum sg_verdict sg_client_decide(void *owner, const struct sg_message *m) {
@@ -96,6 +100,9 @@ enum sg_verdict sg_client_decide(void *owner, const struct sg_message *m) {
     }
     if (s->is_console && m->type != 'p') {
         return sg_session_stall(s, 0); /* for the console, which takes over what is left */
+    }
+    if (s->has_snapshots && !s->is_logged_in && is_rewritable(m->type)) {
+        return sg_session_stall(s, 0); /* no statement is held, or planned, for somebody who has not logged in */
     }
     if (s->expect.len >= SG_EXPECT_MAX) {
         return sg_session_stall(s, SG_EXPECT_MAX / 2);

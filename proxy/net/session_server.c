@@ -8,6 +8,7 @@
  *      C s I    Execute                 popped (C of a Query leaves the entry)
  *      G W      -                       the server reads data: Sync has no reply until it ends
  *      E        the front               extended protocol: it and all up to the next Sync are discarded
+ *      V        -                       the Function is answered; Z pops it
  *      Z        Sync, Query, Function   popped; the status byte decides whether the transaction, and so the pin, is
  * over S K R    -                       settings, cancel key, authentication are noted
  *
@@ -154,6 +155,15 @@ static enum sg_verdict on_row_description(struct sg_session *s) {
     return is_front(s, SG_EXPECT_DESCRIBE) ? complete(s, SG_EXPECT_DESCRIBE) : SG_FORWARD;
 }
 
+/* What is held back until earlier replies have come may be what the server waits for: the data, or, since it ignores
+ * the Sync that was to make it reply, another Sync. It is looked at anew. */
+static enum sg_verdict on_copy_in(struct sg_session *s) {
+    s->is_copy_in = !sg_expect_copy_in(&s->expect);
+    s->is_batch_start = sg_expect_ends_batch(&s->expect);
+    s->stalled_until = UINT32_MAX;
+    return SG_FORWARD;
+}
+
 /* ---- ReadyForQuery ---- */
 
 static void end_transaction(struct sg_session *s) {
@@ -178,11 +188,19 @@ static void log_in(struct sg_session *s) {
     sg_count(&s->worker->counters.logins, 1);
 }
 
+/* Does this ReadyForQuery answer the entry at the front? A Sync sent while the server read COPY data was not expected
+ * to be answered; but if the data had failed before it, it is. A statement's own is never the first thing said about
+ * it. */
+static bool is_front_ready(const struct sg_session *s) {
+    if (is_front(s, SG_EXPECT_QUERY) || is_front(s, SG_EXPECT_FUNCTION)) {
+        return s->is_answered;
+    }
+    return is_front(s, SG_EXPECT_SYNC) || is_front(s, SG_EXPECT_STARTUP);
+}
+
 static void pop_ready(struct sg_session *s) {
     struct sg_expectation entry;
-    bool is_answered = is_front(s, SG_EXPECT_SYNC) || is_front(s, SG_EXPECT_QUERY) || is_front(s, SG_EXPECT_FUNCTION) ||
-                       is_front(s, SG_EXPECT_STARTUP);
-    if (!is_answered || !sg_expect_pop(&s->expect, &entry)) {
+    if (!is_front_ready(s) || !sg_expect_pop(&s->expect, &entry)) {
         return;
     }
     if (entry.kind == SG_EXPECT_STARTUP) {
@@ -202,6 +220,7 @@ static enum sg_verdict on_ready(struct sg_session *s, const struct sg_message *m
     s->tx_status = status;
     s->is_copy_in = false;
     pop_ready(s);
+    s->is_answered = false;
     note_latency(s);
     if (status == 'I') {
         end_transaction(s);
@@ -268,6 +287,10 @@ static enum sg_verdict on_error(struct sg_session *s, const struct sg_message *m
 
 enum sg_verdict sg_server_decide(void *owner, const struct sg_message *m) {
     struct sg_session *s = owner;
+    if (!s->is_server_known && !memchr("REvN", m->type, 4)) {
+        return SG_STOP;
+    }
+    s->is_server_known = true;
     s->is_server_error = m->type == 'E';
     switch (m->type) {
     case 'D':
@@ -276,9 +299,14 @@ enum sg_verdict sg_server_decide(void *owner, const struct sg_message *m) {
     case 'Z':
         return on_ready(s, m);
     case 'C':
+        s->is_answered = true;
         return on_command_complete(s, m);
+    case 'V':
+        s->is_answered = true;
+        return SG_FORWARD;
     case 's':
     case 'I':
+        s->is_answered = true;
         return is_front(s, SG_EXPECT_QUERY) ? SG_FORWARD : complete(s, SG_EXPECT_EXECUTE);
     case '1':
         return complete(s, SG_EXPECT_PARSE);
@@ -291,9 +319,9 @@ enum sg_verdict sg_server_decide(void *owner, const struct sg_message *m) {
         return on_row_description(s);
     case 'G':
     case 'W':
-        s->is_copy_in = !sg_expect_copy_in(&s->expect);
-        return SG_FORWARD;
+        return on_copy_in(s);
     case 'E':
+        s->is_answered = true;
         return on_error(s, m);
     case 'N':
         return sg_reply_notice(s, m);
