@@ -43,42 +43,41 @@ static const char bounded_cte[] =
 
 static const char window_sql[] =
     "SELECT CASE WHEN keys IS NOT NULL THEN"
-    "   format('SELECT ARRAY[%1$s]::text[]::text, n FROM (SELECT %2$s, row_number() OVER (ORDER BY %2$s) AS n FROM %3$s"
+    "   format('SELECT ARRAY[%1$s]::text[]::text, NULL, n FROM (SELECT %2$s, row_number() OVER (ORDER BY %2$s) AS n "
+    "FROM %3$s"
     "     %4$s ORDER BY %2$s LIMIT %5$s) AS w ORDER BY n DESC LIMIT 1', key_texts, keys, tab,"
     "     CASE WHEN low IS NOT NULL THEN format('WHERE (%s) > (%s)', keys, low) END, $2::int)"
     " ELSE"
-    "   format('SELECT ARRAY[e]::text[]::text, (SELECT count(*) FROM %1$s WHERE ctid >= ''(%2$s,0)''::tid"
+    "   format('SELECT NULL, e, (SELECT count(*) FROM %1$s WHERE ctid >= ''(%2$s,0)''::tid"
     "     AND ctid < format(''(%%s,0)'', e)::tid) FROM (SELECT %2$s + greatest(1, (%3$s::int * (SELECT CASE WHEN"
     "       relpages > 0 AND reltuples > 0 THEN relpages / reltuples ELSE 0.02 END FROM pg_class WHERE oid = %4$s)"
     "       )::bigint) AS e) AS w WHERE pg_relation_size(%4$s) > %2$s * current_setting(''block_size'')::bigint',"
     "     tab, next_block, $2::int, relid)"
     " END FROM bounded";
 
-/* $2: the window's end as text[]. Two statements: copy, and count what still differs. The copy repeats the comparison,
- * because a row that was locked may have been changed just before. */
+/* $2, $3: the window's end, as a key (text[]) or as a block. Two statements: copy, and count what still differs. The
+ * copy repeats the comparison, because a row that was locked may have been changed just before. */
 static const char copy_sql[] =
     ", win AS (SELECT *, CASE WHEN keys IS NOT NULL THEN concat("
     "     CASE WHEN low IS NOT NULL THEN format('(%s) > (%s) AND ', keys, low) END, format('(%s) <= (%s)', keys,"
     "     (SELECT string_agg(format('%L::%s', v, types[n]), ', ' ORDER BY n) FROM unnest($2::text[])"
     "      WITH ORDINALITY AS h(v, n))))"
-    "   ELSE format('ctid >= ''(%s,0)''::tid AND ctid < ''(%s,0)''::tid', next_block, ($2::text[])[1]) END AS range,"
+    "   ELSE format('ctid >= ''(%s,0)''::tid AND ctid < ''(%s,0)''::tid', next_block, $3::text) END AS range,"
     "   segue.differs(exact, new, old) AS differ FROM bounded)"
     "SELECT format('UPDATE %1$s SET %2$s = %3$s WHERE ctid = ANY (ARRAY(SELECT ctid FROM %1$s WHERE %4$s AND %5$s"
     "   FOR NO KEY UPDATE SKIP LOCKED)) AND %5$s', tab, new, old, range, differ),"
     " format('SELECT count(*) FROM %s WHERE %s AND %s', tab, range, differ) FROM win";
 
-/* $1 migration, $2 end, $3 rows looked at, $4 copied, $5 left behind, $6 whether clients slowed it down. */
+/* $1 migration, $2 end as a key or NULL, $3 rows looked at, $4 copied, $5 left behind, $6 whether clients slowed it
+ * down, $7 end as a block or NULL. */
 static const char progress_sql[] =
-    "UPDATE segue.backfill b SET last_key = CASE WHEN k.keyed THEN $2::text[] END,"
-    "  next_block = CASE WHEN k.keyed THEN 0 ELSE ($2::text[])[1]::bigint END,"
+    "UPDATE segue.backfill b SET last_key = $2::text[], next_block = coalesce($7::bigint, 0),"
     "  pass_copied = pass_copied + $4::bigint, pass_left = pass_left + $5::bigint, copied = copied + $4::bigint,"
     "  rows_done = CASE WHEN pass = 1 THEN rows_done + $3::bigint ELSE rows_done END,"
     "  rows_total = greatest(rows_total, CASE WHEN pass = 1 THEN rows_done + $3::bigint ELSE rows_total END),"
     "  rate = CASE WHEN rate IS NULL THEN s.now_rate ELSE 0.8 * rate + 0.2 * s.now_rate END,"
     "  throttled = $6::boolean, updated_at = clock_timestamp()"
-    " FROM (SELECT EXISTS (SELECT 1 FROM pg_index i JOIN segue.migration m ON m.relid = i.indrelid"
-    "         WHERE m.id = $1 AND i.indisprimary) AS keyed) AS k,"
-    "  (SELECT $3::float8 / greatest(extract(epoch FROM clock_timestamp() - updated_at)::float8, 0.001) AS now_rate"
+    " FROM (SELECT $3::float8 / greatest(extract(epoch FROM clock_timestamp() - updated_at)::float8, 0.001) AS now_rate"
     "    FROM segue.backfill WHERE migration_id = $1) AS s"
     " WHERE migration_id = $1";
 
@@ -90,54 +89,61 @@ static const char end_pass_sql[] =
     "   updated_at = clock_timestamp() WHERE migration_id = $1)"
     " SELECT CASE WHEN pass_copied = 0 AND pass_left = 0 THEN 1 WHEN pass_copied = 0 THEN 2 ELSE 0 END FROM before";
 
+/* Either a key or a block says where the window ends; both are NULL at the end of a pass. */
 struct window {
-    char *end;  /* text[] */
+    char *key; /* text[] */
+    char *block;
     char *rows; /* looked at */
 };
 
 static void window_free(struct window *window) {
-    free(window->end);
+    free(window->key);
+    free(window->block);
     free(window->rows);
 }
 
-/* Two hops: the server prints the statement for this table, then runs it. The caller clears *ret_result. */
-static bool run_composed(struct sg_task *task, const char *plan_sql, const char *arg, PGresult **ret_result,
+/* Two hops: the server prints the statements for this table, then runs them. */
+static PGresult *compose(struct sg_task *task, const char *plan_sql, const char *first, const char *second,
                          struct sg_error *reterr) {
     struct sg_num id = sg_num_of(task->id);
+    const char *const params[] = {id.text, first, second};
     char *text = NULL;
     if (asprintf(&text, "%s%s", bounded_cte, plan_sql) < 0) {
         abort();
     }
-    PGresult *plan = sg_db_query(task->conn, text, SG_ARGS(id.text, arg), reterr);
+    PGresult *plan = sg_db_query(task->conn, text, strstr(plan_sql, "$3") ? 3 : 2, params, reterr);
     free(text);
-    if (plan) {
-        *ret_result = plan;
+    return plan;
+}
+
+static char *copy_of(const PGresult *result, int column) {
+    if (PQntuples(result) == 0 || PQgetisnull(result, 0, column)) {
+        return NULL;
     }
-    return plan != NULL;
+    char *copy = strdup(PQgetvalue(result, 0, column));
+    if (!copy) {
+        abort();
+    }
+    return copy;
 }
 
 static bool find_window(struct sg_task *task, struct window *ret_window, struct sg_error *reterr) {
     struct sg_num rows = sg_num_of(task->batch_rows);
-    PGresult *plan, *result;
-    if (!run_composed(task, window_sql, rows.text, &plan, reterr)) {
-        return false;
-    }
-    result = sg_db_query(task->conn, PQgetvalue(plan, 0, 0), 0, NULL, reterr);
+    PGresult *plan = compose(task, window_sql, rows.text, NULL, reterr);
+    PGresult *result = plan ? sg_db_query(task->conn, PQgetvalue(plan, 0, 0), 0, NULL, reterr) : NULL;
     PQclear(plan);
     if (!result) {
         return false;
     }
-    bool found = PQntuples(result) == 1;
-    *ret_window = (struct window){.end = found ? strdup(PQgetvalue(result, 0, 0)) : NULL,
-                                  .rows = found ? strdup(PQgetvalue(result, 0, 1)) : NULL};
+    *ret_window = (struct window){copy_of(result, 0), copy_of(result, 1), copy_of(result, 2)};
     PQclear(result);
     return true;
 }
 
 static bool copy_window(struct sg_task *task, const struct window *window, int64_t *ret_copied, int64_t *ret_left,
                         struct sg_error *reterr) {
-    PGresult *plan;
-    if (!run_composed(task, copy_sql, window->end, &plan, reterr)) {
+    PGresult *plan = compose(task, copy_sql, window->key, window->block, reterr);
+    if (!plan) {
         return false;
     }
     PGresult *update = sg_db_query(task->conn, PQgetvalue(plan, 0, 0), 0, NULL, reterr);
@@ -206,8 +212,8 @@ static enum sg_turn do_window(struct sg_task *task, const struct window *window,
     struct sg_num copied_text = sg_num_of(copied), left_text = sg_num_of(left);
     pace(task);
     if (!sg_db_run(task->conn, progress_sql,
-                   SG_ARGS(id.text, window->end, window->rows, copied_text.text, left_text.text,
-                           task->rest_ms > 0 ? "t" : "f"),
+                   SG_ARGS(id.text, window->key, window->rows, copied_text.text, left_text.text,
+                           task->rest_ms > 0 ? "t" : "f", window->block),
                    &err) ||
         !sg_task_commit(task, &err)) {
         return sg_task_give_way(task, &err, reterr);
@@ -237,7 +243,7 @@ enum sg_turn sg_backfill_turn(struct sg_task *task, struct sg_error *reterr) {
     if (!begin_batch(task, &err) || !find_window(task, &window, &err)) {
         return sg_task_give_way(task, &err, reterr);
     }
-    enum sg_turn turn = window.end ? do_window(task, &window, reterr) : end_pass(task, reterr);
+    enum sg_turn turn = window.rows ? do_window(task, &window, reterr) : end_pass(task, reterr);
     window_free(&window);
     return turn;
 }

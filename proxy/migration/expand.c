@@ -5,7 +5,8 @@
 /*
  * The default is set after the column was added, so that existing rows stay NULL (no rewrite, no stored missing value)
  * and get their value from the backfill. A volatile default is not copied at all: it would be evaluated once for each
- * column; the guard fills the new column from the old one instead.
+ * column; the guard fills the new column from the old one instead. Of the attribute options only the documented ones
+ * are copied (n_distinct, n_distinct_inherited): servers have been seen to keep stamps of their own beside them.
  */
 static const char add_column_sql[] =
     "SELECT format('ALTER TABLE %s ADD COLUMN %s %s%s', tab, new, type,"
@@ -23,7 +24,7 @@ static const char column_settings_sql[] =
     " CASE WHEN a.attstattarget >= 0 THEN"
     "   format('ALTER TABLE %s ALTER COLUMN %s SET STATISTICS %s', tab, new, a.attstattarget) END,"
     " (SELECT format('ALTER TABLE %s ALTER COLUMN %s SET (%s)', tab, new, string_agg(format('%I = %L',"
-    "   split_part(o, '=', 1), split_part(o, '=', 2)), ', ')) FROM unnest(a.attoptions) AS o HAVING count(*) > 0),"
+    "   split_part(o, '=', 1), split_part(o, '=', 2)), ', ')) FROM unnest(a.attoptions) AS o WHERE o LIKE 'n\\_distinct%' HAVING count(*) > 0),"
     " (SELECT format('COMMENT ON COLUMN %s.%s IS %L', tab, new, d) FROM col_description(t.relid, t.old_num) AS d"
     "  WHERE d IS NOT NULL)])"
     " FROM segue.target t JOIN pg_attribute a ON a.attrelid = t.relid AND a.attnum = t.old_num"

@@ -113,7 +113,7 @@ static const char *const upgrades[] = {
     "CREATE FUNCTION segue.differs(exact boolean, a text, b text) RETURNS text LANGUAGE sql IMMUTABLE"
     " SET search_path = pg_catalog, pg_temp AS $$"
     "  SELECT format(CASE WHEN exact THEN '%s IS DISTINCT FROM %s'"
-    "                     ELSE 'ROW(%s) OPERATOR(pg_catalog.*<>) ROW(%s)' END, a, b) $$;"
+    "                     ELSE 'pg_catalog.record_image_ne(ROW(%s), ROW(%s))' END, a, b) $$;"
 
     /* pg_depend does not record built-in functions, so the stored tree is asked which functions it calls. */
     "CREATE FUNCTION segue.is_volatile(expr pg_node_tree) RETURNS boolean LANGUAGE sql STABLE"
