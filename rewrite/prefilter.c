@@ -16,11 +16,26 @@ static uint8_t fold(uint8_t c) {
     return c >= 'A' && c <= 'Z' ? c | 0x20 : c;
 }
 
-static bool match_at(const char *p, const char *needle, size_t len) {
-    for (size_t i = 0; i < len; i++)
-        if (fold((uint8_t)p[i]) != fold((uint8_t)needle[i]))
+static bool is_word(uint8_t c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '$' ||
+           c >= 0x80;
+}
+
+/* What is searched for: a whole name, which stands between characters that cannot be part of it, or a part of one. */
+struct needle {
+    const char *ptr;
+    size_t len;
+    bool is_whole;
+};
+
+static bool match_at(struct sg_span text, const char *p, struct needle needle) {
+    for (size_t i = 0; i < needle.len; i++)
+        if (fold((uint8_t)p[i]) != fold((uint8_t)needle.ptr[i]))
             return false;
-    return true;
+    if (!needle.is_whole)
+        return true;
+    const char *end = p + needle.len;
+    return (p == text.ptr || !is_word((uint8_t)p[-1])) && (end == text.ptr + text.len || !is_word((uint8_t)*end));
 }
 
 static bytes16 splat(uint8_t c) {
@@ -34,12 +49,13 @@ static bytes16 load(const char *p) {
 }
 
 /* Setting bit 5 folds letters; it also makes a few other bytes look alike, which match_at sorts out. */
-static bool search(struct sg_span text, const char *needle, size_t len) {
+static bool search(struct sg_span text, struct needle needle) {
+    size_t len = needle.len;
     if (text.len < len || len == 0)
         return len == 0;
     const char *p = text.ptr, *last_start = text.ptr + text.len - len;
     const bytes16 bit = splat(0x20);
-    const bytes16 first = splat((uint8_t)needle[0] | 0x20), last = splat((uint8_t)needle[len - 1] | 0x20);
+    const bytes16 first = splat((uint8_t)needle.ptr[0] | 0x20), last = splat((uint8_t)needle.ptr[len - 1] | 0x20);
     for (; last_start - p >= 15; p += 16) {
         bytes16 hits = (bytes16)((load(p) | bit) == first) & (bytes16)((load(p + len - 1) | bit) == last);
         uint64_t halves[2];
@@ -47,33 +63,33 @@ static bool search(struct sg_span text, const char *needle, size_t len) {
         if ((halves[0] | halves[1]) == 0)
             continue;
         for (size_t i = 0; i < 16; i++)
-            if (hits[i] && match_at(p + i, needle, len))
+            if (hits[i] && match_at(text, p + i, needle))
                 return true;
     }
     for (; p <= last_start; p++)
-        if (match_at(p, needle, len))
+        if (match_at(text, p, needle))
             return true;
     return false;
 }
 
 /* The longest run of the name without a double quote. */
-static struct sg_span needle_of(const char *name) {
-    struct sg_span best = {name, 0};
+static struct needle needle_of(const char *name) {
+    struct needle best = {name, 0, strchr(name, '"') == NULL};
     while (*name) {
         size_t len = strcspn(name, "\"");
-        if (len > best.len)
-            best = (struct sg_span){name, len};
+        if (len > best.len) {
+            best.ptr = name;
+            best.len = len;
+        }
         name += len + (name[len] != '\0');
     }
     return best;
 }
 
 bool sg_prefilter_may_match(const struct sg_snapshot *snapshot, struct sg_span sql) {
-    for (size_t i = 0; i < snapshot->tables_len; i++) {
-        struct sg_span needle = needle_of(snapshot->tables[i].relation->name);
-        if (search(sql, needle.ptr, needle.len))
+    for (size_t i = 0; i < snapshot->tables_len; i++)
+        if (search(sql, needle_of(snapshot->tables[i].relation->name)))
             return true;
-    }
     /* U&"..." can spell any name with escapes. */
-    return snapshot->tables_len && search(sql, "u&\"", 3);
+    return snapshot->tables_len && search(sql, (struct needle){"u&\"", 3, false});
 }

@@ -73,7 +73,7 @@ static void whole_row(struct sg_context *cx, struct sg_entry *entry, const struc
                   "a whole-row reference to \"%s\", whose rows the statement changes", entry->from->name);
         return;
     }
-    entry->replaced = true;
+    entry->replaced = entry->is_whole_row = true;
     entry->replaced_as_old |= counted;
 }
 
@@ -285,6 +285,19 @@ static struct sg_output resolve_set_operation(struct sg_context *cx, struct sg_q
     return output;
 }
 
+/* A table that becomes a sub-select has no primary key any more, on which GROUP BY could let a whole row depend. */
+static void check_grouped_rows(struct sg_context *cx, const struct sg_query *q, const struct sg_scope *scope) {
+    for (size_t i = 0; i < scope->n; i++) {
+        const struct sg_entry *entry = scope->entries[i];
+        bool is_grouped = false;
+        for (size_t k = 0; k < q->group.n; k++)
+            is_grouped |= is_bare(q->group.v[k]) && strcmp(q->group.v[k]->names.v[0], entry->name) == 0;
+        if (q->group.n && entry->is_whole_row && !is_grouped)
+            sg_refuse(cx, entry->from->at, entry->behind, "Name the columns that are needed.",
+                      "a whole-row reference to \"%s\" in a query with GROUP BY", entry->from->name);
+    }
+}
+
 static struct sg_output resolve_select(struct sg_context *cx, struct sg_query *q, const struct sg_scope *outer,
                                        const struct sg_cte_name *ctes, int flags) {
     struct sg_scope scope = {.outer = outer, .ctes = sg_resolve_with(cx, &q->with, outer, ctes)};
@@ -308,6 +321,7 @@ static struct sg_output resolve_select(struct sg_context *cx, struct sg_query *q
     resolve_by_label(cx, &q->order, &scope, &labels);
     sg_resolve_nodes(cx, &q->tail, &scope);
     struct sg_output output = sg_resolve_targets(cx, &q->targets, &scope, flags);
+    check_grouped_rows(cx, q, &scope);
     sg_replace_entries(cx, &scope);
     return output;
 }

@@ -40,7 +40,7 @@ struct sg_entry {
      * inside it are then dropped (sg_change.unless). */
     bool replaced;
     bool replaced_as_old; /* the sub-select has the old shape, because columns are counted */
-    bool uses_system, uses_new;
+    bool uses_system, uses_new, is_whole_row;
 };
 
 struct sg_cte_name {
