@@ -29,6 +29,7 @@ enum sg_node_kind {
     SG_NODE_DEFAULT, /* DEFAULT */
     SG_NODE_MULTI,   /* (a, b) = source: kids[0]: the source, shared by all its columns; number: 1-based column */
     SG_NODE_CURRENT_OF,
+    SG_NODE_XML_ITEM, /* kids[0] of xmlforest or xmlattributes, named by its column */
 };
 
 enum sg_sublink { SG_SUBLINK_EXISTS, SG_SUBLINK_EXPR, SG_SUBLINK_ARRAY, SG_SUBLINK_ANY_ALL };

@@ -279,8 +279,12 @@ static struct sg_node *plain_expr(struct sg_convert *cv, const Node *n) {
         return GENERIC(NULL, at, ((const NamedArgExpr *)n)->arg);
     case T_SortBy:
         return GENERIC(NULL, at, ((const SortBy *)n)->node);
-    case T_ResTarget: /* XML attributes and namespaces */
-        return GENERIC(NULL, at, ((const ResTarget *)n)->val);
+    case T_ResTarget: { /* XML attributes and namespaces */
+        const ResTarget *target = (const ResTarget *)n;
+        struct sg_node *node = GENERIC(NULL, target->location, target->val);
+        node->kind = target->name ? SG_NODE_EXPR : SG_NODE_XML_ITEM;
+        return node;
+    }
     default:
         give_up(cv, "an expression of this kind");
         return new_node(cv, SG_NODE_EXPR, at);

@@ -25,6 +25,13 @@ static const uint8_t *scan_quoted(struct sg_copy_stream *st, const uint8_t *p, c
     return p;
 }
 
+/* A line of \. alone: unquoted, and nothing else, it is no value. */
+static void end_data(struct sg_copy_stream *st) {
+    if (st->rows.is_withheld)
+        sg_put(st, st->rows.head, st->rows.head_len);
+    sg_copy_pass(st);
+}
+
 const uint8_t *sg_csv_scan(struct sg_copy_stream *st, const uint8_t *p, const uint8_t *end) {
     const uint8_t *special = st->lines.is_special;
     const struct sg_copy *copy = st->copy;
@@ -44,7 +51,7 @@ const uint8_t *sg_csv_scan(struct sg_copy_stream *st, const uint8_t *p, const ui
             p++;
         } else if (c == '\n' || c == '\r') {
             if (sg_rows_line_is(st, p, SG_SPAN_LIT("\\."))) {
-                sg_copy_pass(st);
+                end_data(st);
                 return p;
             }
             p = sg_lines_break(st, p);
@@ -58,7 +65,7 @@ const uint8_t *sg_csv_scan(struct sg_copy_stream *st, const uint8_t *p, const ui
 void sg_csv_end(struct sg_copy_stream *st) {
     static const uint8_t none;
     /* A quote that is never closed is the server's to report: nothing may be added that could close it. */
-    if (st->lines.is_quoted || sg_rows_line_is_empty(st, st->rows.line))
+    if (st->lines.is_quoted || !st->rows.is_begun)
         return;
     sg_rows_chunk(st, &none);
     sg_rows_line_end(st, &none);

@@ -110,6 +110,14 @@ void sg_rows_marked_delimiter(struct sg_copy_stream *st, const uint8_t *at) {
         open_mark(st, is_dropped && rows->run <= at ? at : at + 1, at + 1);
 }
 
+void sg_rows_next_field(struct sg_copy_stream *st, const uint8_t *at) {
+    struct sg_rows *rows = &st->rows;
+    if (rows->is_open)
+        close_mark(st, at);
+    if (++rows->field == rows->next_mark)
+        open_mark(st, at, at);
+}
+
 /* ---- Lines ---- */
 
 void sg_rows_line_begin(struct sg_copy_stream *st, const uint8_t *at) {
@@ -150,6 +158,7 @@ static bool looks_complete(const struct sg_copy_stream *st, uint32_t fields) {
     uint32_t left = fields;
     for (size_t i = 0; i < copy->marks_len; i++)
         left -= copy->marks[i].change == SG_COPY_DROP && copy->marks[i].column < fields;
+    left = left ? left : 1; /* an empty line has one field */
     return left == (uint32_t)copy->columns - copy->drops + copy->repeats;
 }
 

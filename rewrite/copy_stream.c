@@ -89,7 +89,8 @@ void sg_copy_stream_end(struct sg_copy_stream *st) {
         sg_csv_end(st);
         break;
     case SG_COPY_BINARY:
-        break; /* tuples have their lengths: nothing is ever missing at the end */
+        sg_binary_end(st);
+        break;
     }
     sg_copy_pass(st);
 }

@@ -118,6 +118,9 @@ static inline bool sg_rows_line_is_empty(const struct sg_copy_stream *st, const 
 }
 bool sg_rows_line_is(const struct sg_copy_stream *st, const uint8_t *at, struct sg_span text);
 
+/* Binary: the field in hand ends at at, and the next, if there is one, begins there. */
+void sg_rows_next_field(struct sg_copy_stream *st, const uint8_t *at);
+
 static inline void sg_rows_delimiter(struct sg_copy_stream *st, const uint8_t *at) {
     struct sg_rows *rows = &st->rows;
     if (rows->is_open || rows->is_none_kept || rows->field + 1 == rows->next_mark)
@@ -145,5 +148,6 @@ const uint8_t *sg_csv_scan(struct sg_copy_stream *st, const uint8_t *p, const ui
 void sg_csv_end(struct sg_copy_stream *st);
 
 void sg_binary_feed(struct sg_copy_stream *st, const uint8_t *p, const uint8_t *end);
+void sg_binary_end(struct sg_copy_stream *st);
 
 #endif

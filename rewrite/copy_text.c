@@ -58,8 +58,7 @@ const uint8_t *sg_text_scan(struct sg_copy_stream *st, const uint8_t *p, const u
 
 void sg_text_end(struct sg_copy_stream *st) {
     static const uint8_t none;
-    bool is_empty = sg_rows_line_is_empty(st, st->rows.line) && !st->lines.has_backslash;
-    if (is_empty)
+    if (!st->rows.is_begun && !st->lines.has_backslash)
         return;
     /* A backslash that escapes nothing means nothing; but it must not escape what is added. Alone it makes a row. */
     bool is_all = st->lines.has_backslash && !st->rows.is_begun && st->copy->columns > 1;

@@ -21,6 +21,9 @@ static bool is_word(uint8_t c) {
            c >= 0x80;
 }
 
+/* PostgreSQL cuts names at 63 bytes, at a character's end: from this length on, a longer name may mean the same. */
+enum { CUT_BYTES = SG_NAME_BYTES - 4 };
+
 /* What is searched for: a whole name, which stands between characters that cannot be part of it, or a part of one. */
 struct needle {
     const char *ptr;
@@ -35,7 +38,8 @@ static bool match_at(struct sg_span text, const char *p, struct needle needle) {
     if (!needle.is_whole)
         return true;
     const char *end = p + needle.len;
-    return (p == text.ptr || !is_word((uint8_t)p[-1])) && (end == text.ptr + text.len || !is_word((uint8_t)*end));
+    return (p == text.ptr || !is_word((uint8_t)p[-1])) &&
+           (end == text.ptr + text.len || needle.len >= CUT_BYTES || !is_word((uint8_t)*end));
 }
 
 static bytes16 splat(uint8_t c) {

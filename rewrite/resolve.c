@@ -142,6 +142,14 @@ static void resolve_row(struct sg_context *cx, struct sg_node *node, const struc
     }
 }
 
+/* What begins at byte `at` is named by its column: the name the client wrote stays as a label. */
+static void keep_label(struct sg_context *cx, int at, const char *label, const struct sg_node *source) {
+    size_t end = sg_expr_end(&cx->tokens, sg_token_at(&cx->tokens, (size_t)at));
+    struct sg_change *change =
+        sg_edit_insert(&cx->edits, sg_end_before(&cx->tokens, end), " AS %s", sg_ident(cx, label));
+    change->unless = source->renamed;
+}
+
 /* NULL::users is a row of the physical columns, whatever names the client knows. */
 static void refuse_row_type(struct sg_context *cx, const struct sg_node *cast) {
     for (size_t i = 0; i < cx->snapshot->tables_len; i++)
@@ -164,6 +172,11 @@ void sg_resolve_expr(struct sg_context *cx, struct sg_node *node, const struct s
     if (node->kind == SG_NODE_CAST)
         refuse_row_type(cx, node);
     sg_resolve_nodes(cx, &node->kids, scope);
+    if (node->kind == SG_NODE_XML_ITEM) {
+        const struct sg_node *item = node->kids.n ? node->kids.v[0] : NULL;
+        if (item && item->kind == SG_NODE_COLUMN && item->renamed)
+            keep_label(cx, item->at, item->names.v[item->names.n - 1], item);
+    }
     if (node->kind == SG_NODE_SUBLINK) {
         static const int flags[] = {
             [SG_SUBLINK_EXISTS] = SG_IGNORED,
@@ -181,15 +194,6 @@ void sg_resolve_nodes(struct sg_context *cx, const struct sg_nodes *nodes, const
 }
 
 /* ---- Select lists ---- */
-
-/* The client would have seen the name it wrote: give it as a label. */
-static void keep_label(struct sg_context *cx, const struct sg_target *target, const char *label,
-                       const struct sg_node *source) {
-    size_t end = sg_expr_end(&cx->tokens, sg_token_at(&cx->tokens, (size_t)target->at));
-    struct sg_change *change =
-        sg_edit_insert(&cx->edits, sg_end_before(&cx->tokens, end), " AS %s", sg_ident(cx, label));
-    change->unless = source->renamed;
-}
 
 static bool is_star(const struct sg_target *target) {
     return target->expr->kind == SG_NODE_COLUMN && target->expr->star;
@@ -210,7 +214,7 @@ struct sg_output sg_resolve_targets(struct sg_context *cx, const struct sg_targe
         const struct sg_node *source = NULL;
         const char *label = target->name ? target->name : sg_figure_label(target->expr, &source);
         if (!target->name && source && source->renamed && (flags & SG_LABELS))
-            keep_label(cx, target, label, source);
+            keep_label(cx, target->at, label, source);
         sg_output_add(cx, &output, label, false);
     }
     return output;
