@@ -89,6 +89,7 @@ segue_start() {
     "$bin/segue" serve --listen "$listen" --upstream "host=127.0.0.1 port=$pg_port" "$@" \
         </dev/null >>"$log" 2>&1 &
     pid=$!
+    disown "$pid" # bash does not comment on its end
     echo "$pid" >"$throwaway/$name.pid"
     : >>"$log"
     for ((i = 0; i < 300; i++)); do
