@@ -7,11 +7,13 @@ import psycopg2
 
 
 class App:
-    """An application version. work(cursor, name, worker, turn) does one transaction's worth; what it raises is kept, and ends
-    the worker. reconnect: a lost connection is opened again, as applications do, and is no error."""
+    """An application version. work(cursor, name, worker, turn) does one transaction's worth; what it raises is kept, and
+    ends the worker. reconnect: a lost connection is opened again, as applications do, and is no error. pause_s: what a
+    user thinks between two of them."""
 
-    def __init__(self, connect, name, work, workers=2, reconnect=False):
+    def __init__(self, connect, name, work, workers=2, reconnect=False, pause_s=0.0):
         self.connect, self.name, self.work, self.reconnect = connect, name, work, reconnect
+        self.pause_s = pause_s
         self.errors, self.done = [], [0] * workers
         self.stopping = threading.Event()
         self.threads = [threading.Thread(target=self._run, args=(i,)) for i in range(workers)]
@@ -26,6 +28,7 @@ class App:
                     cursor = self.connect().cursor()
                 self.work(cursor, self.name, worker, turn)
                 self.done[worker] += 1
+                self.stopping.wait(self.pause_s)
             except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
                 cursor = None
                 # No code: the connection broke. 57P: the server or the proxy is going or coming.
