@@ -118,6 +118,14 @@ def around_copy(d, bad):
 
 
 @dialogue
+def behind_a_copy_that_failed(d, bad):
+    """The Sync is sent while the server seems to read data and would ignore it, but reaches it after the data's error, and
+    is answered. That answer must not be taken for the refused query's."""
+    d.say(Q("copy t from stdin"), kinds=b"G").say(data(b"no number\n"), S, Q(bad), S, Q("select 1"), ready=5)
+    d.say(Q("copy t from stdin"), kinds=b"G").say(data(b"no number\n"), S, S, P(bad), S, Q(bad), Q("select 1"), ready=6)
+
+
+@dialogue
 def unsynced_before_a_query(d, bad):
     d.say(P("insert into t values (1)"), B(), E(), Q("select 1"), P(bad), S, Q("select count(*) from t"), ready=3)
 
