@@ -22,9 +22,9 @@ static const char start_sql[] =
     " ON CONFLICT (migration_id) DO NOTHING";
 
 /*
- * $1: migration, $2: rows a window. Answers the statement that finds the next window's end and counts its rows:
- * one row (end as text[], rows), or none at the end of the pass. In `bounded` the two forms of window meet: keys of the
- * primary key, or heap blocks.
+ * $1: migration, $2: rows a window. Answers the statement that finds the next window's end and counts its rows: one row
+ * (end as text[], end as block, rows, whether the table's end was reached), or none at the end of the pass. In
+ * `bounded` the two forms of window meet: keys of the primary key, or heap blocks.
  */
 static const char bounded_cte[] =
     "WITH t AS (SELECT t.*, b.last_key, b.next_block, p.keys, p.key_texts, p.types"
@@ -43,13 +43,16 @@ static const char bounded_cte[] =
 
 static const char window_sql[] =
     "SELECT CASE WHEN keys IS NOT NULL THEN"
-    "   format('SELECT ARRAY[%1$s]::text[]::text, NULL, n FROM (SELECT %2$s, row_number() OVER (ORDER BY %2$s) AS n "
+    "   format('SELECT ARRAY[%1$s]::text[]::text, NULL, n, n < %5$s FROM (SELECT %2$s, row_number() OVER (ORDER BY "
+    "%2$s) AS n "
     "FROM %3$s"
     "     %4$s ORDER BY %2$s LIMIT %5$s) AS w ORDER BY n DESC LIMIT 1', key_texts, keys, tab,"
     "     CASE WHEN low IS NOT NULL THEN format('WHERE (%s) > (%s)', keys, low) END, $2::int)"
     " ELSE"
     "   format('SELECT NULL, e, (SELECT count(*) FROM %1$s WHERE ctid >= ''(%2$s,0)''::tid"
-    "     AND ctid < format(''(%%s,0)'', e)::tid) FROM (SELECT %2$s + greatest(1, (%3$s::int * (SELECT CASE WHEN"
+    "     AND ctid < format(''(%%s,0)'', e)::tid),"
+    "     pg_relation_size(%4$s) <= e * current_setting(''block_size'')::bigint FROM (SELECT %2$s + greatest(1, "
+    "(%3$s::int * (SELECT CASE WHEN"
     "       relpages > 0 AND reltuples > 0 THEN relpages / reltuples ELSE 0.02 END FROM pg_class WHERE oid = %4$s)"
     "       )::bigint) AS e) AS w WHERE pg_relation_size(%4$s) > %2$s * current_setting(''block_size'')::bigint',"
     "     tab, next_block, $2::int, relid)"
@@ -81,19 +84,24 @@ static const char progress_sql[] =
     "    FROM segue.backfill WHERE migration_id = $1) AS s"
     " WHERE migration_id = $1";
 
-/* Answers 1 when the pass left nothing behind and copied nothing: whatever was there has been seen equal. */
+/*
+ * Answers whether the pass left nothing behind: every row that was there has been seen equal or made equal, and
+ * whatever is written meanwhile is written to both columns. A pass ends where it first reaches the table's end, so that
+ * inserts cannot keep it going; the fence is what proves the rest.
+ */
 static const char end_pass_sql[] =
     "WITH before AS (SELECT pass_copied, pass_left FROM segue.backfill WHERE migration_id = $1 FOR UPDATE),"
     " reset AS (UPDATE segue.backfill SET pass = pass + 1, last_key = NULL, next_block = 0, pass_copied = 0,"
     "   pass_left = 0, rows_total = CASE WHEN pass = 1 THEN rows_done ELSE rows_total END,"
     "   updated_at = clock_timestamp() WHERE migration_id = $1)"
-    " SELECT CASE WHEN pass_copied = 0 AND pass_left = 0 THEN 1 WHEN pass_copied = 0 THEN 2 ELSE 0 END FROM before";
+    " SELECT (pass_left = 0)::int FROM before";
 
 /* Either a key or a block says where the window ends; both are NULL at the end of a pass. */
 struct window {
     char *key; /* text[] */
     char *block;
     char *rows; /* looked at */
+    bool is_last;
 };
 
 static void window_free(struct window *window) {
@@ -135,7 +143,8 @@ static bool find_window(struct sg_task *task, struct window *ret_window, struct 
     if (!result) {
         return false;
     }
-    *ret_window = (struct window){copy_of(result, 0), copy_of(result, 1), copy_of(result, 2)};
+    bool is_last = PQntuples(result) == 1 && PQgetvalue(result, 0, 3)[0] == 't';
+    *ret_window = (struct window){copy_of(result, 0), copy_of(result, 1), copy_of(result, 2), is_last};
     PQclear(result);
     return true;
 }
@@ -159,15 +168,15 @@ static bool copy_window(struct sg_task *task, const struct window *window, int64
 static enum sg_turn end_pass(struct sg_task *task, struct sg_error *reterr) {
     struct sg_num id = sg_num_of(task->id);
     struct sg_error err;
-    int64_t outcome;
-    if (!sg_db_int(task->conn, end_pass_sql, SG_ARGS(id.text), &outcome, &err) || !sg_task_commit(task, &err)) {
+    int64_t is_complete;
+    if (!sg_db_int(task->conn, end_pass_sql, SG_ARGS(id.text), &is_complete, &err) || !sg_task_commit(task, &err)) {
         return sg_task_give_way(task, &err, reterr);
     }
-    if (outcome == 1) {
+    if (is_complete) {
         return sg_task_go(task, SG_STATE_MIRRORING, task->verb, NULL, reterr);
     }
     task->wait_ms = LOCKED_ROW_REST_MS; /* only rows that somebody holds locked are left */
-    return outcome == 2 ? SG_TURN_WAIT : SG_TURN_MORE;
+    return SG_TURN_WAIT;
 }
 
 /* Sets the rest before the next window from what the clients have felt lately. */
@@ -214,8 +223,13 @@ static enum sg_turn do_window(struct sg_task *task, const struct window *window,
     if (!sg_db_run(task->conn, progress_sql,
                    SG_ARGS(id.text, window->key, window->rows, copied_text.text, left_text.text,
                            task->rest_ms > 0 ? "t" : "f", window->block),
-                   &err) ||
-        !sg_task_commit(task, &err)) {
+                   &err)) {
+        return sg_task_give_way(task, &err, reterr);
+    }
+    if (window->is_last) {
+        return end_pass(task, reterr);
+    }
+    if (!sg_task_commit(task, &err)) {
         return sg_task_give_way(task, &err, reterr);
     }
     task->wait_ms = task->rest_ms;

@@ -12,7 +12,7 @@ static const char laggards_sql[] =
 
 /*
  * Only lock modes that writers hold. A dump reads for hours under ACCESS SHARE and cannot leave a row behind; VACUUM
- * and CREATE INDEX CONCURRENTLY write no values. A prepared transaction has a virtualtransaction of its own ("-1/xid").
+ * and CREATE INDEX CONCURRENTLY write no values. A prepared transaction keeps its virtual id, without a pid.
  */
 static const char writers_sql[] =
     "SELECT coalesce(array_agg(DISTINCT virtualtransaction), '{}')::text FROM pg_locks"

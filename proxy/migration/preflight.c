@@ -81,13 +81,15 @@
 
 /* What stands on the column. */
 #define DEPENDENT_BLOCKERS                                                                                             \
-    BLOCK("CASE d.classid WHEN 'pg_rewrite'::regclass THEN 'view or rule' WHEN 'pg_trigger'::regclass THEN 'trigger'"  \
-          " WHEN 'pg_policy'::regclass THEN 'row-level security policy' WHEN 'pg_attrdef'::regclass"                   \
-          " THEN 'generated column' WHEN 'pg_publication_rel'::regclass THEN 'publication'"                            \
-          " WHEN 'pg_proc'::regclass THEN 'function' ELSE 'dependent object' END",                                     \
-          "format('%s names column %s', pg_describe_object(d.classid, d.objid, d.objsubid), old)",                     \
-          "'Drop it or make it independent of the column before the migration, and make it anew afterwards.'",         \
-          "55000")                                                                                                     \
+    BLOCK(                                                                                                             \
+        "CASE d.classid WHEN 'pg_rewrite'::regclass THEN 'view or rule' WHEN 'pg_trigger'::regclass THEN 'trigger'"    \
+        " WHEN 'pg_policy'::regclass THEN 'row-level security policy' WHEN 'pg_attrdef'::regclass"                     \
+        " THEN 'generated column' WHEN 'pg_publication_rel'::regclass THEN 'publication'"                              \
+        " WHEN 'pg_proc'::regclass THEN 'function' ELSE 'dependent object' END",                                       \
+        "format('%s names column %s', coalesce((SELECT pg_describe_object('pg_class'::regclass, r.ev_class, 0)"        \
+        " FROM pg_rewrite r WHERE d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid AND r.rulename = '_RETURN')," \
+        " pg_describe_object(d.classid, d.objid, d.objsubid)), old)",                                                  \
+        "'Drop it or make it independent of the column before the migration, and make it anew afterwards.'", "55000")  \
     "FROM t JOIN (SELECT DISTINCT classid, objid, objsubid, refobjid, refobjsubid FROM pg_depend"                      \
     "     WHERE refclassid = 'pg_class'::regclass) d ON d.refobjid = relid AND d.refobjsubid = num"                    \
     " WHERE d.classid NOT IN ('pg_class'::regclass, 'pg_constraint'::regclass, 'pg_statistic_ext'::regclass)"          \
@@ -97,28 +99,28 @@
     "     AND g.tgname LIKE '~segue_guard_%')" NEXT BLOCK(                                                             \
         "'foreign key pointing here'", "format('%s of %s refers to column %s', k.conname, k.conrelid::regclass, old)", \
         LATER, "55000") "FROM t JOIN pg_constraint k ON k.contype = 'f' AND k.confrelid = relid AND num = ANY "        \
-                        "(k.confkey)" NEXT                                                                             \
-                            BLOCK("'constraint'", "format('%s: %s', k.conname, pg_get_constraintdef(k.oid))", LATER,   \
-                                  "55000") "FROM t JOIN pg_constraint k ON k.conrelid = relid AND num = ANY "          \
-                                           "(k.conkey) WHERE k.contype = 'x'"                                          \
-                                           "   OR (k.contype = 'u' AND k.condeferrable)"                               \
-                                           "   OR (k.contype = 'f' AND pg_get_constraintdef(k.oid) ~ 'SET "            \
-                                           "(NULL|DEFAULT) \\(')" NEXT BLOCK(                                          \
-                                               "'replica identity'",                                                   \
-                                               "format('index %s is the replica identity', i.indexrelid::regclass)",   \
-                                               "'ALTER TABLE ... REPLICA IDENTITY FULL or another index first.'",      \
-                                               "55000") "FROM t JOIN pg_index i ON i.indrelid = relid AND "            \
-                                                        "i.indisreplident AND num = ANY (i.indkey::int2[])" NEXT       \
-                                                            BLOCK("'trigger function'",                                \
-                                                                  "format('trigger %I runs function %s, whose text "   \
-                                                                  "mentions %s', g.tgname, p.oid::regprocedure, old)", \
-                                                                  "'Teach the function both names or take it off for " \
-                                                                  "the time of the migration.'",                       \
-                                                                  "55000") "FROM t JOIN pg_trigger g ON g.tgrelid = "  \
-                                                                           "relid AND NOT g.tgisinternal AND "         \
-                                                                           "g.tgname NOT LIKE '~segue_guard_%'"        \
-                                                                           "   JOIN pg_proc p ON p.oid = g.tgfoid "    \
-                                                                           "AND p.prosrc ~ mentions"
+                        "(k.confkey)" NEXT BLOCK(                                                                      \
+                            "'constraint'", "format('%s: %s', k.conname, pg_get_constraintdef(k.oid))", LATER,         \
+                            "55000") "FROM t JOIN pg_constraint k ON k.conrelid = relid AND num = ANY "                \
+                                     "(k.conkey) WHERE k.contype = 'x'"                                                \
+                                     "   OR (k.contype = 'u' AND k.condeferrable)"                                     \
+                                     "   OR (k.contype = 'f' AND pg_get_constraintdef(k.oid) ~ 'SET "                  \
+                                     "(NULL|DEFAULT) \\(')" NEXT BLOCK(                                                \
+                                         "'replica identity'",                                                         \
+                                         "format('index %s is the replica identity', i.indexrelid::regclass)",         \
+                                         "'ALTER TABLE ... REPLICA IDENTITY FULL or another index first.'",            \
+                                         "55000") "FROM t JOIN pg_index i ON i.indrelid = relid AND "                  \
+                                                  "i.indisreplident AND num = ANY (i.indkey::int2[])" NEXT BLOCK(      \
+                                                      "'trigger function'",                                            \
+                                                      "format('trigger %I runs function %s, whose text "               \
+                                                      "mentions %s', g.tgname, p.oid::regprocedure, old)",             \
+                                                      "'Teach the function both names or take it off for "             \
+                                                      "the time of the migration.'",                                   \
+                                                      "55000") "FROM t JOIN pg_trigger g ON g.tgrelid = "              \
+                                                               "relid AND NOT g.tgisinternal AND "                     \
+                                                               "g.tgname NOT LIKE '~segue_guard_%'"                    \
+                                                               "   JOIN pg_proc p ON p.oid = g.tgfoid "                \
+                                                               "AND p.prosrc ~ mentions"
 
 /* What the control role may not do. */
 #define PRIVILEGE_BLOCKERS                                                                                            \
@@ -183,46 +185,47 @@
                                                                                                            "rs "                                                                                                          \
                                                                                                            "before "                                                                                                      \
                                                                                                            "START.'") "FROM t JOIN pg_publication_tables p ON p.schemaname = t.nspname AND p.tablename = t.relname" NEXT  \
-                                                                                                           WARN("'ext"                                                                                                    \
-                                                                                                                "ende"                                                                                                    \
-                                                                                                                "d "                                                                                                      \
-                                                                                                                "stat"                                                                                                    \
-                                                                                                                "isti"                                                                                                    \
-                                                                                                                "cs'",                                                                                                    \
-                                                                                                                "form"                                                                                                    \
-                                                                                                                "at('"                                                                                                    \
-                                                                                                                "stat"                                                                                                    \
-                                                                                                                "isti"                                                                                                    \
-                                                                                                                "cs "                                                                                                     \
-                                                                                                                "obje"                                                                                                    \
-                                                                                                                "ct "                                                                                                     \
-                                                                                                                "%I "                                                                                                     \
-                                                                                                                "goes"                                                                                                    \
-                                                                                                                " wit"                                                                                                    \
-                                                                                                                "h "                                                                                                      \
-                                                                                                                "the "                                                                                                    \
-                                                                                                                "old "                                                                                                    \
-                                                                                                                "colu"                                                                                                    \
-                                                                                                                "mn',"                                                                                                    \
-                                                                                                                " s."                                                                                                     \
-                                                                                                                "stxn"                                                                                                    \
-                                                                                                                "ame"                                                                                                     \
-                                                                                                                ")",                                                                                                      \
-                                                                                                                "'CRE"                                                                                                    \
-                                                                                                                "ATE "                                                                                                    \
-                                                                                                                "STAT"                                                                                                    \
-                                                                                                                "ISTI"                                                                                                    \
-                                                                                                                "CS "                                                                                                     \
-                                                                                                                "on "                                                                                                     \
-                                                                                                                "the "                                                                                                    \
-                                                                                                                "new "                                                                                                    \
-                                                                                                                "colu"                                                                                                    \
-                                                                                                                "mn "                                                                                                     \
-                                                                                                                "afte"                                                                                                    \
-                                                                                                                "r "                                                                                                      \
-                                                                                                                "SWIT"                                                                                                    \
-                                                                                                                "CH."                                                                                                     \
-                                                                                                                "'") "FROM t JOIN pg_statistic_ext s ON s.stxrelid = relid AND num = ANY (s.stxkeys::int2[])" NEXT        \
+                                                                                                           WARN(                                                                                                          \
+                                                                                                               "'ext"                                                                                                     \
+                                                                                                               "ende"                                                                                                     \
+                                                                                                               "d "                                                                                                       \
+                                                                                                               "stat"                                                                                                     \
+                                                                                                               "isti"                                                                                                     \
+                                                                                                               "cs'",                                                                                                     \
+                                                                                                               "form"                                                                                                     \
+                                                                                                               "at('"                                                                                                     \
+                                                                                                               "stat"                                                                                                     \
+                                                                                                               "isti"                                                                                                     \
+                                                                                                               "cs "                                                                                                      \
+                                                                                                               "obje"                                                                                                     \
+                                                                                                               "ct "                                                                                                      \
+                                                                                                               "%I "                                                                                                      \
+                                                                                                               "goes"                                                                                                     \
+                                                                                                               " wit"                                                                                                     \
+                                                                                                               "h "                                                                                                       \
+                                                                                                               "the "                                                                                                     \
+                                                                                                               "old "                                                                                                     \
+                                                                                                               "colu"                                                                                                     \
+                                                                                                               "mn',"                                                                                                     \
+                                                                                                               " s."                                                                                                      \
+                                                                                                               "stxn"                                                                                                     \
+                                                                                                               "ame"                                                                                                      \
+                                                                                                               ")",                                                                                                       \
+                                                                                                               "'CRE"                                                                                                     \
+                                                                                                               "ATE "                                                                                                     \
+                                                                                                               "STAT"                                                                                                     \
+                                                                                                               "ISTI"                                                                                                     \
+                                                                                                               "CS "                                                                                                      \
+                                                                                                               "on "                                                                                                      \
+                                                                                                               "the "                                                                                                     \
+                                                                                                               "new "                                                                                                     \
+                                                                                                               "colu"                                                                                                     \
+                                                                                                               "mn "                                                                                                      \
+                                                                                                               "afte"                                                                                                     \
+                                                                                                               "r "                                                                                                       \
+                                                                                                               "SWIT"                                                                                                     \
+                                                                                                               "CH."                                                                                                      \
+                                                                                                               "'") "FROM t JOIN pg_statistic_ext s ON s.stxrelid = relid AND num = ANY (s.stxkeys::int2[])" NEXT         \
                                                                                                                WARN(                                                                                                      \
                                                                                                                    "'"                                                                                                    \
                                                                                                                    "t"                                                                                                    \

@@ -47,7 +47,7 @@ bool sg_task_load(struct sg_task *task, struct sg_error *reterr) {
     struct sg_num id = sg_num_of(task->id);
     PGresult *row = sg_db_query(task->conn,
                                 "SELECT name, phase, state, coalesce(verb, ''), guard, paused, batch_rows,"
-                                " max_p99_ratio, phase_epoch, relid FROM segue.migration WHERE id = $1",
+                                " max_p99_ratio, phase_epoch, relid, made_column FROM segue.migration WHERE id = $1",
                                 SG_ARGS(id.text), reterr);
     if (!row) {
         return false;
@@ -68,6 +68,7 @@ bool sg_task_load(struct sg_task *task, struct sg_error *reterr) {
         PQgetisnull(row, 0, 7) ? task->config->backfill_max_p99_ratio : strtod(PQgetvalue(row, 0, 7), NULL);
     task->phase_epoch = strtoull(PQgetvalue(row, 0, 8), NULL, 10);
     snprintf(task->relid, sizeof(task->relid), "%s", PQgetvalue(row, 0, 9));
+    task->made_column = *PQgetvalue(row, 0, 10) == 't';
     PQclear(row);
     return true;
 }

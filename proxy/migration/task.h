@@ -67,7 +67,7 @@ struct sg_task {
     enum sg_phase phase;
     enum sg_state state;
     enum sg_verb verb;
-    bool guard, paused;
+    bool guard, paused, made_column;
     int batch_rows;
     double max_p99_ratio;
     uint64_t phase_epoch;

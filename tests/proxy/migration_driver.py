@@ -28,9 +28,10 @@ class Driver:
     def engine(self, batch_rows=5000, lease_ms=700):
         process = subprocess.Popen([DRIVER, self.conninfo, "engine", str(batch_rows), str(lease_ms)],
                                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True)
-        self.engines.append(process)
         if process.stdout.readline() != "ready\n":
-            raise RuntimeError(f"the engine did not start: status {process.wait()}")
+            process.communicate()
+            raise RuntimeError(f"the engine did not start: status {process.returncode}")
+        self.engines.append(process)
         return process
 
     def stop(self):
