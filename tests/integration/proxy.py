@@ -95,7 +95,6 @@ class Segue:
         self.upstream = upstream or f"host={HOST} port={cluster.port} sslmode=disable"
         self.process = None
         self.log = tempfile.NamedTemporaryFile(prefix="segue-log-", suffix=".txt", delete=False)
-        self.ready = threading.Event()
 
     def start(self):
         command = die_with_parent() + [
@@ -103,23 +102,23 @@ class Segue:
             "--workers", "2"]
         if self.control is not None:
             command += ["--control", self.cluster.conninfo(self.control)]
-        self.ready.clear()
+        ready = threading.Event()
         self.process = subprocess.Popen(command + self.options, stdin=subprocess.DEVNULL,
                                         stderr=subprocess.PIPE, stdout=self.log)
-        threading.Thread(target=self._read_log, args=(self.process.stderr,), daemon=True).start()
-        if not self.ready.wait(PATIENCE_S) or self.process.poll() is not None:
+        threading.Thread(target=self._read_log, args=(self.process.stderr, ready), daemon=True).start()
+        if not ready.wait(PATIENCE_S) or self.process.poll() is not None:
             raise RuntimeError("segue did not become ready:\n" + self.log_text())
         return self
 
-    def _read_log(self, stream):
+    def _read_log(self, stream, ready):
         wanted = f"ready listen={HOST}:{self.port}".encode()
         for line in stream:
             self.log.write(line)
             self.log.flush()
             if wanted in line:
-                self.ready.set()
+                ready.set()
         # The end of the log is the end of the process: whoever waits looks and sees.
-        self.ready.set()
+        ready.set()
 
     def log_text(self):
         return Path(self.log.name).read_text(encoding="utf-8", errors="replace")
