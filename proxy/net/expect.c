@@ -58,7 +58,6 @@ void sg_expect_push(struct sg_expect *expect, enum sg_expect_kind kind, enum sg_
     uint8_t entry = (uint8_t)((unsigned)kind | ((unsigned)disposition << DISPOSITION_SHIFT) | (side ? HAS_SIDE : 0u));
     ring_of(expect)[(expect->head + expect->len++) & (expect->cap - 1u)] = entry;
     expect->runs += is_run(kind);
-    expect->maybes += kind == SG_EXPECT_MAYBE_SYNC;
     if (!side) {
         return;
     }
@@ -93,7 +92,6 @@ bool sg_expect_pop(struct sg_expect *expect, struct sg_expectation *ret) {
         return false;
     }
     expect->runs -= is_run(ret->kind);
-    expect->maybes -= ret->kind == SG_EXPECT_MAYBE_SYNC;
     expect->head = (expect->head + 1u) & (expect->cap - 1u);
     expect->len--;
     if (ret->side) {
@@ -107,67 +105,33 @@ bool sg_expect_pop(struct sg_expect *expect, struct sg_expectation *ret) {
     return true;
 }
 
-static enum sg_expect_kind kind_of(uint8_t entry) {
-    return (enum sg_expect_kind)(entry & KIND_MASK);
-}
-
-static uint8_t *entry_at(struct sg_expect *expect, uint32_t i) {
-    return &ring_of(expect)[(expect->head + i) & (expect->cap - 1u)];
-}
-
-bool sg_expect_is_front_sync(const struct sg_expect *expect) {
-    if (expect->len == 0) {
-        return false;
-    }
-    enum sg_expect_kind kind = kind_of(front_entry(expect));
-    return kind == SG_EXPECT_SYNC || kind == SG_EXPECT_LATE_SYNC || kind == SG_EXPECT_MAYBE_SYNC;
-}
-
 bool sg_expect_copy_in(struct sg_expect *expect) {
+    uint8_t *ring = ring_of(expect);
+    uint32_t mask = expect->cap - 1u;
     uint32_t to = expect->len > 0 ? 1u : 0u; /* the entry whose COPY it is stays at the front */
     uint32_t from = to;
     bool has_ended = false;
     while (from < expect->len && !has_ended) {
-        uint8_t entry = *entry_at(expect, from++);
-        has_ended = kind_of(entry) == SG_EXPECT_COPY_END;
-        if (has_ended || kind_of(entry) == SG_EXPECT_SYNC) {
-            continue;
+        uint8_t entry = ring[(expect->head + from++) & mask];
+        has_ended = (entry & KIND_MASK) == SG_EXPECT_COPY_END;
+        if (!has_ended && (entry & KIND_MASK) != SG_EXPECT_SYNC) {
+            ring[(expect->head + to++) & mask] = entry;
         }
-        if (kind_of(entry) == SG_EXPECT_LATE_SYNC) {
-            entry = SG_EXPECT_MAYBE_SYNC;
-            expect->maybes++;
-        }
-        *entry_at(expect, to++) = entry;
     }
     while (from < expect->len) {
-        *entry_at(expect, to++) = *entry_at(expect, from++);
+        ring[(expect->head + to++) & mask] = ring[(expect->head + from++) & mask];
     }
     expect->len = to;
     return has_ended;
 }
 
-void sg_expect_copy_done(struct sg_expect *expect) {
-    uint32_t to = 0;
-    for (uint32_t from = 0; expect->maybes > 0 && from < expect->len; from++) {
-        uint8_t entry = *entry_at(expect, from);
-        if (kind_of(entry) != SG_EXPECT_MAYBE_SYNC) {
-            *entry_at(expect, to++) = entry;
-        }
+bool sg_expect_ends_batch(const struct sg_expect *expect) {
+    if (expect->len == 0) {
+        return true;
     }
-    expect->len = expect->maybes > 0 ? to : expect->len;
-    expect->maybes = 0;
-}
-
-bool sg_expect_copy_failed(struct sg_expect *expect) {
-    for (uint32_t i = 0; i < expect->len; i++) {
-        enum sg_expect_kind kind = kind_of(*entry_at(expect, i));
-        if (kind == SG_EXPECT_SYNC || kind == SG_EXPECT_LATE_SYNC) {
-            *entry_at(expect, i) = SG_EXPECT_MAYBE_SYNC;
-            expect->maybes++;
-            return true;
-        }
-    }
-    return false;
+    const uint8_t *ring = expect->ring ? expect->ring : expect->inline_ring;
+    unsigned kind = ring[(expect->head + expect->len - 1u) & (expect->cap - 1u)] & KIND_MASK;
+    return kind == SG_EXPECT_SYNC || kind == SG_EXPECT_QUERY || kind == SG_EXPECT_FUNCTION;
 }
 
 void sg_expect_free(struct sg_expect *expect) {

@@ -22,10 +22,6 @@ enum sg_expect_kind {
     SG_EXPECT_QUERY,
     SG_EXPECT_FUNCTION,
     SG_EXPECT_COPY_END, /* CopyDone or CopyFail sent before the server asked for data: a marker, has no reply */
-    /* A Sync behind CopyData. A server that reads COPY data ignores Sync; one that has given up on the data does not.
-     * So if the data is for a COPY, this is answered only if the COPY fails before the server gets here: */
-    SG_EXPECT_LATE_SYNC,  /* not known yet whether there is a COPY; as Sync until it is */
-    SG_EXPECT_MAYBE_SYNC, /* there is one: ReadyForQuery answers this, any other reply proves that it was ignored */
 };
 
 /* What becomes of the reply. */
@@ -50,8 +46,7 @@ struct sg_expect {
     uint8_t *ring; /* NULL: the in-line one. Capacity is a power of two */
     uint8_t inline_ring[SG_EXPECT_INLINE];
     uint32_t head, len, cap;
-    uint32_t maybes; /* MAYBE_SYNC entries */
-    uint32_t runs;   /* Query, Execute and FunctionCall entries: those that may change the transaction's state */
+    uint32_t runs; /* Query, Execute and FunctionCall entries: those that may change the transaction's state */
     struct sg_side *first_side, *last_side;
 };
 

@@ -246,9 +246,7 @@ bool sg_session_is_idle(const struct sg_session *s) {
 void sg_session_expect(struct sg_session *s, enum sg_expect_kind kind, enum sg_disposition disposition,
                        struct sg_side *side) {
     sg_expect_push(&s->expect, kind, disposition, side);
-    bool is_sync = kind == SG_EXPECT_SYNC || kind == SG_EXPECT_LATE_SYNC || kind == SG_EXPECT_MAYBE_SYNC;
-    bool ends_batch = is_sync || kind == SG_EXPECT_QUERY || kind == SG_EXPECT_FUNCTION;
-    s->has_copy_data = s->has_copy_data && kind != SG_EXPECT_QUERY && kind != SG_EXPECT_EXECUTE;
+    bool ends_batch = kind == SG_EXPECT_SYNC || kind == SG_EXPECT_QUERY || kind == SG_EXPECT_FUNCTION;
     s->is_batch_start = ends_batch;
     s->batch += ends_batch;
     if (s->waiting_since_ns == 0 && s->has_snapshots) {
@@ -259,7 +257,7 @@ void sg_session_expect(struct sg_session *s, enum sg_expect_kind kind, enum sg_d
     }
     /* The server drops everything but Sync. */
     struct sg_expectation skipped;
-    while (!sg_expect_is_front_sync(&s->expect) && sg_expect_pop(&s->expect, &skipped)) {
+    while (!sg_expect_is_front(&s->expect, SG_EXPECT_SYNC) && sg_expect_pop(&s->expect, &skipped)) {
         sg_session_discard(s, &skipped);
     }
     s->is_skipping = s->expect.len == 0;

@@ -32,21 +32,15 @@ static bool must_drain_first(const struct sg_session *s) {
     return s->pin && s->pin != s->worker->installed && s->is_batch_start && s->expect.len > 0 && !s->is_copy_in;
 }
 
-/* While it reads COPY data the server ignores Sync; see expect.h for the doubtful ones. */
 static enum sg_verdict on_sync(struct sg_session *s) {
-    if (s->is_copy_in && s->has_copy_data) {
-        sg_session_expect(s, SG_EXPECT_MAYBE_SYNC, SG_REPLY_FORWARD, NULL);
-    } else if (s->is_sync_doubtful) {
-        s->is_sync_doubtful = false;
-        sg_session_expect(s, SG_EXPECT_MAYBE_SYNC, SG_REPLY_FORWARD, NULL);
-    } else if (!s->is_copy_in) {
-        sg_session_expect(s, s->has_copy_data ? SG_EXPECT_LATE_SYNC : SG_EXPECT_SYNC, SG_REPLY_FORWARD, NULL);
+    /* While it reads COPY data the server ignores Sync. */
+    if (!s->is_copy_in) {
+        sg_session_expect(s, SG_EXPECT_SYNC, SG_REPLY_FORWARD, NULL);
     }
     return SG_FORWARD;
 }
 
 static enum sg_verdict on_copy_end(struct sg_session *s) {
-    s->has_copy_data = false;
     if (s->is_copy_in) {
         s->is_copy_in = false;
     } else if (s->expect.runs > 0) {
@@ -132,9 +126,6 @@ enum sg_verdict sg_client_decide(void *owner, const struct sg_message *m) {
         return forward_expecting(s, SG_EXPECT_EXECUTE);
     case 'F':
         return forward_expecting(s, SG_EXPECT_FUNCTION);
-    case 'd':
-        s->has_copy_data = true;
-        return SG_FORWARD;
     case 'c':
     case 'f':
         return on_copy_end(s);

@@ -106,12 +106,14 @@ static enum sg_verdict on_authentication(struct sg_session *s, const struct sg_m
 
 /* ---- Completions ---- */
 
-/* The server answers what lies behind a Sync in doubt: so it has ignored that one. */
-static void drop_ignored(struct sg_session *s) {
+/* The server answered something that lies behind a Sync: it has ignored that Sync, as it does while it reads COPY data.
+ */
+static bool seek(struct sg_session *s, enum sg_expect_kind kind) {
     struct sg_expectation ignored;
-    while (is_front(s, SG_EXPECT_MAYBE_SYNC)) {
+    while (is_front(s, SG_EXPECT_SYNC) && s->expect.len > 1) {
         sg_expect_pop(&s->expect, &ignored);
     }
+    return is_front(s, kind);
 }
 
 /* Markers that turned out not to belong to a COPY. */
@@ -124,8 +126,7 @@ static void drop_markers(struct sg_session *s) {
 
 static enum sg_verdict complete(struct sg_session *s, enum sg_expect_kind kind) {
     struct sg_expectation entry;
-    drop_ignored(s);
-    if (!is_front(s, kind) || !sg_expect_pop(&s->expect, &entry)) {
+    if (!seek(s, kind) || !sg_expect_pop(&s->expect, &entry)) {
         return SG_FORWARD;
     }
     if (entry.side) {
@@ -142,7 +143,6 @@ static enum sg_verdict complete(struct sg_session *s, enum sg_expect_kind kind) 
 static enum sg_verdict on_command_complete(struct sg_session *s, const struct sg_message *m) {
     struct sg_span tag;
     s->is_copy_in = false;
-    sg_expect_copy_done(&s->expect);
     if (s->statements.versions > 0 && m->have == m->body_bytes &&
         sg_command_tag_read(m->body, m->have, &tag) == SG_READ_OK &&
         (sg_span_eq_cstr(tag, "DEALLOCATE ALL") || sg_span_eq_cstr(tag, "DISCARD ALL"))) {
@@ -219,6 +219,7 @@ static enum sg_verdict on_ready(struct sg_session *s, const struct sg_message *m
     }
     s->tx_status = status;
     s->is_copy_in = false;
+    s->is_skipping = false; /* it answers a Sync that was not expected to be answered: nothing is skipped any more */
     pop_ready(s);
     s->is_answered = false;
     note_latency(s);
@@ -256,17 +257,13 @@ static void skip_to_sync(struct sg_session *s) {
         }
         sg_session_discard(s, &entry);
     }
-    while (!sg_expect_is_front_sync(&s->expect) && sg_expect_pop(&s->expect, &entry)) {
+    while (!is_front(s, SG_EXPECT_SYNC) && sg_expect_pop(&s->expect, &entry)) {
         sg_session_discard(s, &entry);
     }
     s->is_skipping = s->expect.len == 0;
 }
 
 static enum sg_verdict on_error(struct sg_session *s, const struct sg_message *m) {
-    drop_ignored(s);
-    if (s->expect.maybes > 0) {
-        s->is_sync_doubtful = !sg_expect_copy_failed(&s->expect);
-    }
     enum sg_verdict verdict = sg_reply_error(s, m);
     struct sg_expectation front;
     s->is_copy_in = false;
