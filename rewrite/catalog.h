@@ -42,6 +42,7 @@ struct sg_table {
 
 struct sg_snapshot {
     atomic_size_t refs;
+    _Atomic uint64_t used_old;
     uint64_t epoch;
     uint64_t serial; /* no other snapshot of this process has it: epochs of different databases may be equal */
     struct sg_catalog *catalog;

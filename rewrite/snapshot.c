@@ -186,3 +186,12 @@ size_t sg_snapshot_mappings(const struct sg_snapshot *snapshot) {
 const struct sg_mapping *sg_snapshot_mapping(const struct sg_snapshot *snapshot, size_t i) {
     return &snapshot->mappings[i];
 }
+
+void sg_snapshot_note_use(struct sg_snapshot *snapshot, uint64_t used_old) {
+    if (used_old & ~atomic_load_explicit(&snapshot->used_old, memory_order_relaxed))
+        atomic_fetch_or_explicit(&snapshot->used_old, used_old, memory_order_relaxed);
+}
+
+uint64_t sg_snapshot_take_use(struct sg_snapshot *snapshot) {
+    return atomic_exchange_explicit(&snapshot->used_old, 0, memory_order_relaxed);
+}

@@ -75,4 +75,10 @@ uint64_t sg_snapshot_epoch(const struct sg_snapshot *snapshot);
 size_t sg_snapshot_mappings(const struct sg_snapshot *snapshot);
 const struct sg_mapping *sg_snapshot_mapping(const struct sg_snapshot *snapshot, size_t i);
 
+/* Who still uses the old names is noted in the snapshot, as bits of mappings (the first 64): the one thing of it that
+ * changes. Any thread; noting what is noted already writes nothing. */
+void sg_snapshot_note_use(struct sg_snapshot *snapshot, uint64_t used_old);
+/* What was noted since the last call. */
+uint64_t sg_snapshot_take_use(struct sg_snapshot *snapshot);
+
 #endif

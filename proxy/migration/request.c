@@ -146,7 +146,7 @@ static bool retire(PGconn *conn, const struct subject *s, bool force, const char
     }
     if (used) {
         return refuse(s, "is still needed: the old name was used in the last " REFERENCE_DAYS " days",
-                      "SHOW REFERENCES says by whom; RETIRE ... FORCE retires it all the same.", reterr);
+                      "Statements that name it would fail; RETIRE ... FORCE retires it all the same.", reterr);
     }
     return sg_db_run(conn,
                      "WITH grown AS (UPDATE segue.epoch SET value = value + 1 RETURNING value) UPDATE segue.migration"

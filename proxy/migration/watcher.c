@@ -12,6 +12,7 @@
 #define ACK_LOOK_MS        20 /* how often the hub is asked while workers have yet to follow */
 #define RECONNECT_MS       500
 #define DIGEST_EVERY_MS    2000
+#define USE_EVERY_MS       1000
 #define DIGEST_COST_FACTOR 50 /* a digest may take one fiftieth of the time, however large the catalog */
 
 static void set_ready(struct sg_engine *engine, bool ready) {
@@ -79,6 +80,29 @@ static bool look(struct sg_engine *engine, struct sg_error *reterr) {
     return (row_epoch == engine->catalog.row_epoch && !changed) || publish(engine, reterr);
 }
 
+/* Writes down which old names clients have used: what RETIRE wants to know. */
+static bool record_use(struct sg_engine *engine, struct sg_error *reterr) {
+    int64_t now_ms = sg_now_ms();
+    if (now_ms < engine->use_due_ms) {
+        return true;
+    }
+    engine->use_due_ms = now_ms + USE_EVERY_MS;
+    struct sg_snapshot *snapshot = sg_hub_current(engine->hub);
+    uint64_t used = snapshot ? sg_snapshot_take_use(snapshot) : 0;
+    bool ok = true;
+    for (size_t i = 0; ok && i < 64 && used >> i; i++) {
+        if (used >> i & 1) {
+            ok = sg_db_run(engine->watch_conn,
+                           "INSERT INTO segue.reference (migration_id, name, last_seen)"
+                           " SELECT id, old_name, clock_timestamp() FROM segue.migration WHERE name = $1"
+                           " ON CONFLICT (migration_id, name) DO UPDATE SET last_seen = excluded.last_seen",
+                           SG_ARGS(sg_snapshot_mapping(snapshot, i)->migration), reterr);
+        }
+    }
+    sg_snapshot_unref(snapshot);
+    return ok;
+}
+
 /* Notifications only say: look now. */
 static bool take_notifications(struct sg_engine *engine) {
     bool any = false;
@@ -95,7 +119,8 @@ static void watch_once(struct sg_engine *engine, bool look_now) {
     struct sg_error err;
     bool is_due = look_now || sg_now_ms() - engine->looked_ms >= engine->config.poll_ms;
     bool ok = (!is_due || look(engine, &err)) &&
-              sg_lease_renew(engine->watch_conn, &engine->lease, acknowledged(engine), &err);
+              sg_lease_renew(engine->watch_conn, &engine->lease, acknowledged(engine), &err) &&
+              record_use(engine, &err);
     if (ok) {
         return;
     }

@@ -142,6 +142,9 @@ static const struct sg_plan *plan_of(struct sg_session *s, struct sg_span sql, e
         .extended = extended,
     };
     const struct sg_plan *plan = sg_rewriter_plan(s->worker->rewriter, s->pin->snapshot, &request);
+    if (plan) {
+        sg_snapshot_note_use(s->pin->snapshot, plan->used_old);
+    }
     return plan && plan->action == SG_PASS ? NULL : plan;
 }
 
@@ -333,6 +336,7 @@ static enum sg_verdict use(struct sg_session *s, struct sg_span name, enum sg_ex
         }
         const struct sg_version *v = statement->newest;
         if (v->plan) {
+            sg_snapshot_note_use(s->pin->snapshot, v->plan->used_old);
             side = sg_worker_side(s->worker);
             side_set_plan(side, v->plan, v->text);
         }
