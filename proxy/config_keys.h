@@ -53,7 +53,7 @@
     X(BYTES,   session_statement_bytes, "64MB", 65536, 1073741824, RESTART, "Text of prepared statements remembered for one session") \
     /* sockets */                                                                                                      \
     X(BOOL,    tcp_keepalive, "1", 0, 0, LATER, "TCP keepalive on client and server sockets")                         \
-    X(SECONDS, tcp_keepidle, "0", 0, 86400000, LATER, "Idle time before the first probe; 0 is the system's")          \
+    X(SECONDS, tcp_keepidle, "60", 0, 86400000, LATER, "Idle time before the first probe")                              \
     X(SECONDS, tcp_keepintvl, "0", 0, 86400000, LATER, "Time between probes; 0 is the system's")                       \
     X(INT,     tcp_keepcnt, "0", 0, 127, LATER, "Probes lost before the peer counts as dead; 0 is the system's")       \
     X(MS,      tcp_user_timeout, "0", 0, 86400000, LATER, "Unacknowledged data older than this ends a connection; 0 is the system's") \

@@ -12,7 +12,7 @@
 #include <time.h>
 
 #define RETRY_UNREACHABLE_MS 1000
-#define RETRY_REFUSED_MS     10000
+#define RETRY_REFUSED_MS     5000
 #define PROBE_TIMEOUT_MS     5000
 
 enum login { LOGIN_UNKNOWN, LOGIN_OK, LOGIN_REFUSED };
