@@ -69,6 +69,13 @@ class File:
     mappings: list = field(default_factory=list)
     cases: list = field(default_factory=list)
 
+    def mapped_tables(self):
+        """Relation -> its mappings."""
+        tables = {}
+        for mapping in self.mappings:
+            tables.setdefault(mapping.relation, []).append(mapping)
+        return tables
+
 
 def _phases(words):
     words = [w for w in re.split(r"[ ,.]+", words) if w and w != "and"]

@@ -20,7 +20,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "integration"))
 
-from cases import PHASES, quote, read  # noqa: E402
+from cases import PHASES, quote, read, unquote  # noqa: E402
 from cluster import Cluster  # noqa: E402
 from libpq import Connection  # noqa: E402
 
@@ -80,11 +80,11 @@ def drop_old_columns(conn, file):
 
 
 def make_views(conn, file):
-    for mapping in file.mappings:
-        columns = ", ".join([quote(c) for c in mapping.shape] + [f"{quote(mapping.old)} AS {quote(mapping.new)}"])
-        base = quote(mapping.table + "__base")
-        conn.must(f"ALTER TABLE {mapping.relation} RENAME TO {base}")
-        conn.must(f"CREATE VIEW {mapping.relation} AS SELECT {columns} FROM {quote(mapping.schema)}.{base}")
+    for relation, mappings in file.mapped_tables().items():
+        schema, table = quote(mappings[0].schema), mappings[0].table
+        columns = [quote(c) for c in mappings[0].shape] + [f"{quote(m.old)} AS {quote(m.new)}" for m in mappings]
+        conn.must(f"ALTER TABLE {relation} RENAME TO {quote(table + '__base')}")
+        conn.must(f"CREATE VIEW {relation} AS SELECT {', '.join(columns)} FROM {schema}.{quote(table + '__base')}")
 
 
 class State:
@@ -126,19 +126,19 @@ class State:
         return {"torn": torn}
 
     def _reading(self, name):
-        mapped = {(m.schema, m.table): m for m in self.file.mappings}
+        mapped = self.file.mapped_tables()
         reading = {}
         for found in re.finditer(r"^CREATE TABLE (.*) \($", self.file.schema, re.M):
             schema, _, table = found[1].rpartition(".")
-            key = (schema.strip('"') or "public", table.strip('"'))
-            columns, relation = "*", f"{quote(key[0])}.{quote(key[1])}"
-            if key in mapped:
-                mapping = mapped[key]
-                columns = ", ".join(quote(getattr(mapping, name) if c == mapping.old else c) for c in mapping.shape)
+            schema, table = unquote(schema or "public"), unquote(table)
+            columns, relation = "*", f"{quote(schema)}.{quote(table)}"
+            if relation in mapped:
+                physical = {m.old: getattr(m, name) for m in mapped[relation]}
+                columns = ", ".join(quote(physical.get(c, c)) for c in mapped[relation][0].shape)
                 if self.kind == "view":
-                    relation = f"{quote(key[0])}.{quote(key[1] + '__base')}"
+                    relation = f"{quote(schema)}.{quote(table + '__base')}"
             rows = self.conn.must(f"SELECT {columns} FROM {relation}")[0].rows
-            reading[".".join(key)] = sorted(rows, key=repr)
+            reading[f"{schema}.{table}"] = sorted(rows, key=repr)
         return reading
 
     def run(self, case, sql):
@@ -162,8 +162,8 @@ class State:
 
     def _begin(self, case):
         self.conn.must("BEGIN")
-        for sequence in re.findall(r"^CREATE SEQUENCE (\w+)", self.file.schema, re.M):
-            self.conn.must(f"ALTER SEQUENCE {sequence} RESTART")  # transactional, unlike nextval
+        for sequence in self.conn.must("SELECT oid::regclass FROM pg_class WHERE relkind = 'S'")[0].rows:
+            self.conn.must(f"ALTER SEQUENCE {sequence[0]} RESTART")  # transactional, unlike nextval
         if case.setup:
             self.conn.must(case.setup)
         return True

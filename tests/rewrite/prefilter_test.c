@@ -36,10 +36,9 @@ Test(prefilter, unicode_escapes) {
 /* A statement that cannot concern the mapping must cost no parse: this is most of the traffic. */
 Test(prefilter, other_statements_are_certain) {
     struct sg_snapshot *snapshot = world_users(SG_PHASE_DUAL_WRITE, 1);
-    EACH(snapshot, false, "", "SELECT 1", "BEGIN", "SELECT * FROM orders WHERE id = $1",
-         "UPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid = 5", "SELECT * FROM user",
-         "SELECT * FROM users_archive", "SELECT * FROM my_users", "SELECT user_s FROM userss",
-         "INSERT INTO players VALUES (1, 'x')");
+    EACH(snapshot, false, "", "SELECT 1", "BEGIN", "SELECT * FROM orders WHERE id = $1", "SELECT nickname FROM players",
+         "UPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid = 5", "SELECT * FROM user", "SELECT user_s",
+         "INSERT INTO players (player_id, nickname) VALUES (1, 'x')", "SELECT us, ers", "SELECT 'u', 's', 'ers'");
     sg_snapshot_unref(snapshot);
 }
 
