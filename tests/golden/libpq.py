@@ -62,10 +62,13 @@ class Connection:
         results = []
         while result := _pq.PQgetResult(self._conn):
             status = _pq.PQresultStatus(result)
-            results.append(Result(rows=self._copy_out()) if status == _COPY_OUT else self._read(result))
-            _pq.PQclear(result)
             if status == _COPY_IN:
-                _pq.PQputCopyEnd(self._conn, None)  # no rows
+                # No rows. How many columns are asked for is for the session to put right: it changes the data, too.
+                results.append(Result())
+                _pq.PQputCopyEnd(self._conn, None)
+            else:
+                results.append(Result(rows=self._copy_out()) if status == _COPY_OUT else self._read(result))
+            _pq.PQclear(result)
         return results
 
     def _copy_out(self):
