@@ -164,6 +164,14 @@ enum sg_statement_kind {
     SG_STATEMENT_OTHER,
 };
 
+/* An option of COPY. Deprecated spellings look like the current ones, their place apart. */
+struct sg_copy_option {
+    const char *name;
+    const char *value;     /* NULL: none, or a list */
+    struct sg_names names; /* a list of columns */
+    int at;                /* of the name */
+};
+
 struct sg_statement {
     enum sg_statement_kind kind;
     const char *what; /* for messages: "CREATE VIEW" */
@@ -172,6 +180,9 @@ struct sg_statement {
     struct sg_from *target; /* COPY_TABLE */
     struct sg_names columns;
     bool copy_from, copy_server_file;
+    struct sg_copy_option *options; /* COPY_TABLE */
+    size_t options_len;
+    struct sg_node *where; /* COPY_TABLE FROM */
     bool materialized_view;
 };
 

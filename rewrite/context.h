@@ -11,6 +11,7 @@
 #include "ast.h"
 #include "catalog.h"
 #include "edits.h"
+#include "segue/copy.h"
 #include "segue/rewrite.h"
 #include "token.h"
 
@@ -22,6 +23,8 @@ struct sg_context {
     struct sg_edits edits;
     bool refused;
     struct sg_error *error;
+    const struct sg_copy *copy; /* what becomes of the data of the text's one COPY FROM STDIN */
+    unsigned copies_in;         /* so many there are */
     uint64_t used_old, used_new, used_star;
 };
 

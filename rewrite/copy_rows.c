@@ -50,8 +50,9 @@ static bool header_name(const struct sg_copy *copy, struct sg_span raw, char *na
     for (size_t i = 0; i < raw.len; i++) {
         uint8_t c = (uint8_t)raw.ptr[i];
         uint8_t next = i + 1 < raw.len ? (uint8_t)raw.ptr[i + 1] : 0;
-        if (is_text ? c == '\\' && i + 1 < raw.len
-                    : is_quoted && c == copy->escape && i + 1 < raw.len && (next == copy->escape || next == copy->quote)) {
+        if (is_text
+                ? c == '\\' && i + 1 < raw.len
+                : is_quoted && c == copy->escape && i + 1 < raw.len && (next == copy->escape || next == copy->quote)) {
             c = next;
             i++;
         } else if (!is_text && c == copy->quote) {

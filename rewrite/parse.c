@@ -74,6 +74,35 @@ static const struct tag_info *tag_info(NodeTag tag) {
     return &other;
 }
 
+static const char *option_value(struct sg_convert *cv, const Node *arg) {
+    if (arg && IsA(arg, String))
+        return sg_arena_strdup(cv->arena, strVal(arg));
+    if (arg && IsA(arg, Integer))
+        return sg_arena_printf(cv->arena, "%d", intVal(arg));
+    if (arg && IsA(arg, Boolean))
+        return boolVal(arg) ? "true" : "false";
+    return NULL;
+}
+
+static void convert_copy_options(struct sg_convert *cv, struct sg_statement *out, const List *options) {
+    out->options = sg_arena_array(cv->arena, struct sg_copy_option, list_length(options));
+    ListCell *cell, *name;
+    foreach (cell, options) {
+        const DefElem *def = lfirst_node(DefElem, cell);
+        struct sg_copy_option *option = &out->options[out->options_len++];
+        option->name = sg_arena_strdup(cv->arena, def->defname);
+        option->value = option_value(cv, def->arg);
+        option->at = def->location;
+        if (!def->arg || !IsA(def->arg, List))
+            continue;
+        const List *names = (const List *)def->arg;
+        option->names.v = sg_arena_array(cv->arena, const char *, list_length(names));
+        foreach (name, names)
+            if (IsA(lfirst(name), String))
+                option->names.v[option->names.n++] = sg_arena_strdup(cv->arena, strVal(lfirst(name)));
+    }
+}
+
 static void convert_copy(struct sg_convert *cv, struct sg_statement *out, const CopyStmt *copy) {
     out->what = "COPY";
     out->copy_from = copy->is_from;
@@ -89,6 +118,8 @@ static void convert_copy(struct sg_convert *cv, struct sg_statement *out, const 
     ListCell *cell;
     foreach (cell, copy->attlist)
         out->columns.v[out->columns.n++] = sg_arena_strdup(cv->arena, strVal(lfirst(cell)));
+    convert_copy_options(cv, out, copy->options);
+    out->where = copy->whereClause ? sg_convert_expr(cv, copy->whereClause) : NULL;
 }
 
 /* VACUUM and ANALYZE name tables, and sometimes columns. */

@@ -1,5 +1,7 @@
 #include "plan.h"
 
+#include "segue/copy.h"
+
 #include <stdlib.h>
 
 struct sg_full_plan *sg_plan_make(const struct sg_plan *scratch, const struct sg_request *key, uint64_t serial) {
@@ -13,6 +15,7 @@ struct sg_full_plan *sg_plan_make(const struct sg_plan *scratch, const struct sg
     if (scratch->action == SG_REWRITE) {
         full->plan.sql.ptr = sg_arena_strndup(&full->arena, scratch->sql.ptr, scratch->sql.len);
         full->plan.edits = sg_arena_copy(&full->arena, scratch->edits, edits_bytes);
+        full->plan.copy = scratch->copy ? sg_copy_clone(&full->arena, scratch->copy) : NULL;
     }
     full->serial = serial;
     full->key = *key;

@@ -69,6 +69,8 @@ static struct sg_full_plan *plan_cold(struct sg_rewriter *rw, const struct sg_sn
             refuse_internal(&plan);
         else if (sg_span_eq(plan.sql, text))
             plan.action = SG_PASS;
+        else
+            plan.copy = cx.copy;
     }
     plan.used_old = cx.used_old;
     plan.used_new = cx.used_new;

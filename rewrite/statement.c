@@ -1,5 +1,6 @@
 #include "statement.h"
 
+#include "copy.h"
 #include "parse.h"
 #include "resolve.h"
 
@@ -49,91 +50,6 @@ static const struct sg_table *mentions(const struct sg_context *cx, const struct
     return NULL;
 }
 
-/* ---- COPY of a table ---- */
-
-static bool all_planned(const struct sg_table *table) {
-    for (size_t i = 0; i < table->mappings_len; i++)
-        if (table->mappings[i].mapping->phase != SG_PHASE_PLANNED)
-            return false;
-    return true;
-}
-
-/* COPY t (a, b) TO -> COPY (SELECT a, x AS b FROM t) TO: labels for HEADER, columns for the count. */
-static void copy_to(struct sg_context *cx, const struct sg_statement *statement, const struct sg_table *table) {
-    const char *list = "";
-    size_t n = statement->columns.n ? statement->columns.n : table->shape_len;
-    bool same = statement->columns.n > 0 || all_planned(table);
-    for (size_t i = 0; i < n; i++) {
-        const char *name = statement->columns.n ? statement->columns.v[i] : table->shape[i].name;
-        const struct sg_table_mapping *m = sg_table_mapping(table, name);
-        const char *physical = m ? sg_mapping_read_name(m->mapping) : name;
-        if (m)
-            sg_note_use(cx, m, name);
-        bool differs = strcmp(physical, name) != 0;
-        same &= !differs;
-        list = sg_arena_printf(cx->arena, "%s%s%s%s%s", list, i ? ", " : "", sg_ident(cx, physical),
-                               differs ? " AS " : "", differs ? sg_ident(cx, name) : "");
-    }
-    if (same)
-        return;
-    size_t first = sg_token_at(&cx->tokens, (size_t)statement->target->at), last = first;
-    while (sg_token_is_punct(&cx->tokens, last + 1, '.'))
-        last += 2;
-    struct sg_span name = {cx->tokens.text.ptr + cx->tokens.v[first].at,
-                           sg_token_end(&cx->tokens, last) - cx->tokens.v[first].at};
-    if (statement->columns.n)
-        last = cx->tokens.v[last + 1].match;
-    size_t at = cx->tokens.v[first].at;
-    /* COPY of a table leaves out its inheritance children, and refuses partitioned tables; a query must say so. */
-    const char *only = table->relation->kind == 'r' ? "ONLY " : "";
-    sg_edit_replace(
-        &cx->edits, at, sg_token_end(&cx->tokens, last) - at,
-        sg_span_of(sg_arena_printf(cx->arena, "(SELECT %s FROM %s%.*s)", list, only, (int)name.len, name.ptr)));
-}
-
-/* COPY FROM in a phase with one physical column: only the column list may need other names. */
-static void copy_from(struct sg_context *cx, const struct sg_statement *statement, const struct sg_table *table) {
-    bool both = false;
-    for (size_t i = 0; i < table->mappings_len; i++)
-        both |= sg_phase_writes_both(table->mappings[i].mapping->phase);
-    if (both) {
-        sg_refuse(
-            cx, statement->target->at, table,
-            "Use INSERT while the migration writes both columns, or load the rows before START or after CONTRACT.",
-            "COPY FROM into this table");
-        return;
-    }
-    if (statement->columns.n == 0 && all_planned(table))
-        return;
-    const char *list = "";
-    size_t n = statement->columns.n ? statement->columns.n : table->shape_len;
-    for (size_t i = 0; i < n; i++) {
-        const char *name = statement->columns.n ? statement->columns.v[i] : table->shape[i].name;
-        const struct sg_table_mapping *m = sg_table_mapping(table, name);
-        if (m)
-            sg_note_use(cx, m, name);
-        list = sg_arena_printf(cx->arena, "%s%s%s", list, i ? ", " : "",
-                               sg_ident(cx, m ? sg_mapping_read_name(m->mapping) : name));
-    }
-    size_t last = sg_token_at(&cx->tokens, (size_t)statement->target->at);
-    while (sg_token_is_punct(&cx->tokens, last + 1, '.'))
-        last += 2;
-    size_t at = sg_token_end(&cx->tokens, last), end = at;
-    if (statement->columns.n)
-        end = sg_token_end(&cx->tokens, cx->tokens.v[last + 1].match);
-    sg_edit_replace(&cx->edits, at, end - at, sg_span_of(sg_arena_printf(cx->arena, " (%s)", list)));
-}
-
-static void rewrite_copy(struct sg_context *cx, const struct sg_statement *statement) {
-    const struct sg_relation *relation = sg_lookup_relation(cx, statement->target);
-    if (cx->refused || !relation || !relation->mapped)
-        return;
-    if (statement->copy_from)
-        copy_from(cx, statement, relation->mapped);
-    else
-        copy_to(cx, statement, relation->mapped);
-}
-
 /* ---- One statement ---- */
 
 static void refuse_mention(struct sg_context *cx, const struct sg_statement *statement, bool in_strings,
@@ -159,7 +75,7 @@ static void rewrite_statement(struct sg_context *cx, struct sg_statement *statem
             sg_resolve_query(cx, statement->query, NULL, NULL, SG_LABELS | SG_COUNTED);
         return;
     case SG_STATEMENT_COPY_TABLE:
-        rewrite_copy(cx, statement);
+        sg_rewrite_copy(cx, statement);
         return;
     case SG_STATEMENT_NAMES_TABLES:
     case SG_STATEMENT_HARMLESS:

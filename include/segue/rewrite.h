@@ -35,6 +35,8 @@ struct sg_request {
     bool extended;          /* from Parse: one statement only */
 };
 
+struct sg_copy;
+
 enum sg_action {
     SG_PASS,    /* forward the client's bytes */
     SG_REWRITE, /* send plan->sql instead */
@@ -52,6 +54,8 @@ struct sg_plan {
     struct sg_span sql; /* SG_REWRITE: the new text, NUL-terminated */
     const struct sg_edit *edits;
     size_t edits_len;
+    /* SG_REWRITE: how the data of the text's COPY ... FROM STDIN must be changed on their way (segue/copy.h). NULL: not. */
+    const struct sg_copy *copy;
     struct sg_error error; /* SG_REFUSE */
     uint64_t epoch;        /* of the snapshot it was made for */
     /* Which names of mappings the text used, for SHOW REFERENCES: bit i is mapping i of the snapshot (i < 64). */

@@ -21,6 +21,11 @@ void sg_flow_emit(struct sg_flow *flow, const void *bytes, size_t len) {
     pass(flow, sg_arena_copy(&flow->desk->scratch, bytes, len), len);
 }
 
+void sg_flow_write(struct sg_flow *flow, const void *bytes, size_t len) {
+    pass(flow, bytes, len);
+    write_out(flow);
+}
+
 static struct sg_message message_of(const struct sg_flow *flow, const uint8_t *body, size_t have) {
     return (struct sg_message){flow->scanner.frame.type, flow->scanner.frame.body_bytes, body, have};
 }
@@ -34,6 +39,9 @@ static enum sg_feed judge(struct sg_flow *flow, const struct sg_message *m) {
         return SG_FEED_OK;
     case SG_ABSORB:
         flow->body = SG_BODY_ABSORB;
+        return SG_FEED_OK;
+    case SG_DIVERT:
+        flow->body = SG_BODY_DIVERT;
         return SG_FEED_OK;
     case SG_STALL:
         return SG_FEED_STALLED;
@@ -88,6 +96,9 @@ static enum sg_feed on_body(struct sg_flow *flow, const uint8_t *bytes, size_t l
         pass(flow, bytes, len);
         break;
     case SG_BODY_ABSORB:
+        break;
+    case SG_BODY_DIVERT:
+        flow->divert(flow->owner, bytes, len);
         break;
     case SG_BODY_HOLD:
         sg_buf_put(&flow->held, bytes, len);

@@ -4,6 +4,7 @@
  *
  *      chunk --scan--> head --decide--> FORWARD: its bytes go into the gather, straight from the chunk
  *                        |              ABSORB:  its bytes are dropped; decide may have emitted others
+ *                        |              DIVERT:  its body goes to divert, piece by piece, instead
  *                        |              STALL:   nothing more is taken; feed again later with the rest
  *                        |              STOP:    the stream has ended for us
  *                        +--need more--> held (copied) until need() is content
@@ -24,7 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum sg_verdict { SG_FORWARD, SG_ABSORB, SG_STALL, SG_STOP };
+enum sg_verdict { SG_FORWARD, SG_ABSORB, SG_DIVERT, SG_STALL, SG_STOP };
 
 struct sg_message {
     uint8_t type;
@@ -39,7 +40,7 @@ struct sg_flow_desk {
     struct sg_arena scratch; /* what the gather points to, besides the chunk */
 };
 
-enum sg_flow_body { SG_BODY_FORWARD, SG_BODY_ABSORB, SG_BODY_HOLD };
+enum sg_flow_body { SG_BODY_FORWARD, SG_BODY_ABSORB, SG_BODY_DIVERT, SG_BODY_HOLD };
 
 struct sg_flow {
     struct sg_scanner scanner;
@@ -49,6 +50,8 @@ struct sg_flow {
     /* How many bytes of the body decide must see: at most m->have if it has enough. */
     size_t (*need)(void *owner, const struct sg_message *m);
     enum sg_verdict (*decide)(void *owner, const struct sg_message *m);
+    /* The body of a diverted message. */
+    void (*divert)(void *owner, const uint8_t *bytes, size_t len);
     void *owner;
     struct sg_outq *out;
     struct sg_flow_desk *desk;
@@ -60,6 +63,8 @@ enum sg_feed { SG_FEED_OK, SG_FEED_STALLED, SG_FEED_STOPPED, SG_FEED_BAD };
 enum sg_feed sg_flow_feed(struct sg_flow *flow, const uint8_t *chunk, size_t len, size_t *ret_taken);
 /* From decide: bytes that go out before the message. Copied. */
 void sg_flow_emit(struct sg_flow *flow, const void *bytes, size_t len);
+/* At any time: bytes that go out now, whole messages at a boundary. Not copied. */
+void sg_flow_write(struct sg_flow *flow, const void *bytes, size_t len);
 /* True when all that was forwarded ends with a whole message. */
 bool sg_flow_at_boundary(const struct sg_flow *flow);
 void sg_flow_free(struct sg_flow *flow);

@@ -28,6 +28,7 @@
 
 #include "cancel.h"
 #include "proxy/log.h"
+#include "session_copy.h"
 
 #include <stddef.h>
 #include <stdlib.h>
@@ -106,6 +107,7 @@ static void protocol_violation(struct sg_session *s) {
 static void relay_client(struct sg_session *s, const uint8_t *chunk, size_t len) {
     size_t taken = 0;
     enum sg_feed result = sg_flow_feed(&s->from_client, chunk, len, &taken);
+    sg_copy_flush(s);
     s->is_stalled = result == SG_FEED_STALLED;
     switch (result) {
     case SG_FEED_STALLED:
@@ -217,6 +219,7 @@ void sg_session_relay(struct sg_session *s, struct sg_span first) {
     s->from_client = (struct sg_flow){.scanner = {.max_body_bytes = w->shared->config.max_packet_bytes},
                                       .need = sg_client_need,
                                       .decide = sg_client_decide,
+                                      .divert = sg_copy_divert,
                                       .owner = s,
                                       .out = &s->to_server,
                                       .desk = &w->desk};
@@ -453,6 +456,8 @@ static void free_session(struct sg_session *s) {
         sg_session_discard(s, &entry);
     }
     sg_expect_free(&s->expect);
+    sg_copy_stop(s);
+    sg_copy_forget_portals(s);
     sg_statements_free(&s->statements);
     sg_flow_free(&s->from_client);
     sg_flow_free(&s->from_server);

@@ -20,6 +20,9 @@ enum sg_session_state {
     SG_SESSION_CLOSED,
 };
 
+struct sg_copy_stream;
+struct sg_copy_portal;
+
 struct sg_session {
     struct sg_worker *worker;
     struct sg_session *next, *prev; /* of the worker's */
@@ -62,6 +65,11 @@ struct sg_session {
     struct sg_installed *pin; /* from the first message of a transaction until it has ended */
     struct sg_session *pin_next, *pin_prev;
     struct sg_statements statements;
+    struct { /* session_copy.c */
+        struct sg_copy_stream *stream; /* through which CopyData go; NULL: forwarded as they are */
+        const struct sg_plan *plan;    /* whose copy the stream follows */
+        struct sg_copy_portal *portals;
+    } copy;
     bool is_utf8, is_unsafe_encoding, is_backslash_quotes;
 
     bool has_key;

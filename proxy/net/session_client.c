@@ -14,6 +14,7 @@
  * Texts are planned even while the server is expected to skip them: nothing unrewritten is ever forwarded on the
  * strength of a guess about the server's state.
  */
+#include "session_copy.h"
 #include "session_rewrite.h"
 
 #include <string.h>
@@ -40,7 +41,12 @@ static enum sg_verdict on_sync(struct sg_session *s) {
     return SG_FORWARD;
 }
 
-static enum sg_verdict on_copy_end(struct sg_session *s) {
+static enum sg_verdict on_copy_end(struct sg_session *s, uint8_t type) {
+    if (type == 'c') {
+        sg_copy_end(s);
+    } else {
+        sg_copy_stop(s);
+    }
     if (s->is_copy_in) {
         s->is_copy_in = false;
     } else if (s->expect.runs > 0) {
@@ -104,6 +110,10 @@ enum sg_verdict sg_client_decide(void *owner, const struct sg_message *m) {
     if (s->has_snapshots && !s->is_logged_in && is_rewritable(m->type)) {
         return sg_session_stall(s, 0); /* no statement is held, or planned, for somebody who has not logged in */
     }
+    if (m->type == 'd') {
+        return sg_copy_data(s);
+    }
+    sg_copy_flush(s);
     if (s->expect.len >= SG_EXPECT_MAX) {
         return sg_session_stall(s, SG_EXPECT_MAX / 2);
     }
@@ -115,6 +125,7 @@ enum sg_verdict sg_client_decide(void *owner, const struct sg_message *m) {
             sg_worker_pin(s->worker, s);
         }
         if (m->type != 'S') {
+            sg_copy_stop(s);
             s->is_copy_in = false; /* no COPY outlives this message: it has failed before, or does so now */
         }
     }
@@ -123,12 +134,13 @@ enum sg_verdict sg_client_decide(void *owner, const struct sg_message *m) {
         return on_sync(s);
     case 'E':
         sg_count(&s->worker->counters.statements, 1);
-        return forward_expecting(s, SG_EXPECT_EXECUTE);
+        sg_session_expect(s, SG_EXPECT_EXECUTE, SG_REPLY_FORWARD, sg_copy_execute(s, m));
+        return SG_FORWARD;
     case 'F':
         return forward_expecting(s, SG_EXPECT_FUNCTION);
     case 'c':
     case 'f':
-        return on_copy_end(s);
+        return on_copy_end(s, m->type);
     case 'X':
         s->is_client_bye = true;
         return SG_FORWARD;

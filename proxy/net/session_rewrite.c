@@ -13,6 +13,8 @@
  */
 #include "session_rewrite.h"
 
+#include "session_copy.h"
+
 #include <stdlib.h>
 
 /* No SQL ever begins like this, so it fails in the raw parser, before the server looks at anything else. */
@@ -30,7 +32,8 @@ static const struct sg_installed *snapshot_in_force(const struct sg_session *s) 
 /* Does it matter which statement a Bind names? Not while all are right as they are and none was rewritten. */
 static bool are_names_needed(const struct sg_session *s) {
     const struct sg_statements *st = &s->statements;
-    return st->versions > 0 && (st->rewritten > 0 || st->uniform_epoch != snapshot_in_force(s)->epoch);
+    return sg_copy_has_portals(s) ||
+           (st->versions > 0 && (st->rewritten > 0 || st->uniform_epoch != snapshot_in_force(s)->epoch));
 }
 
 static size_t parse_need(const struct sg_session *s, const struct sg_message *m) {
@@ -60,6 +63,8 @@ size_t sg_rewrite_need(const struct sg_session *s, const struct sg_message *m) {
         return are_names_needed(s) && is_small ? m->body_bytes : 0;
     case 'C':
         return s->statements.versions > 0 && is_small ? m->body_bytes : 0;
+    case 'E':
+        return sg_copy_has_portals(s) && is_small ? m->body_bytes : 0;
     default:
         return 0;
     }
@@ -184,6 +189,7 @@ enum sg_verdict sg_rewrite_query(struct sg_session *s, const struct sg_message *
     struct sg_side *side = sg_worker_side(s->worker);
     side->plan = sg_plan_ref(plan);
     side->text = sg_text_intern(&s->worker->texts, query.sql, 0, NULL);
+    side->is_copy = plan->copy != NULL;
     sg_msg_query(&s->worker->message, plan->sql);
     send_message(s);
     sg_session_expect(s, SG_EXPECT_QUERY, SG_REPLY_FORWARD, side);
@@ -362,7 +368,12 @@ enum sg_verdict sg_rewrite_bind(struct sg_session *s, const struct sg_message *m
     if (sg_bind_head_read(m->body, m->have, &head) != SG_READ_OK) {
         return forward_malformed(s, SG_EXPECT_BIND);
     }
-    return use(s, head.statement, SG_EXPECT_BIND);
+    enum sg_verdict verdict = use(s, head.statement, SG_EXPECT_BIND);
+    if (verdict == SG_FORWARD) {
+        const struct sg_statement *statement = sg_statements_find(&s->statements, head.statement);
+        sg_copy_bind(s, head.portal, statement ? statement->newest : NULL);
+    }
+    return verdict;
 }
 
 enum sg_verdict sg_rewrite_describe(struct sg_session *s, const struct sg_message *m) {

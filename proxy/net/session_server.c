@@ -14,6 +14,7 @@
  *
  * A reply that the front cannot have caused is forwarded and changes nothing: the client is the judge of such a server.
  */
+#include "session_copy.h"
 #include "session_reply.h"
 
 #include <stdlib.h>
@@ -43,6 +44,7 @@ size_t sg_server_need(void *owner, const struct sg_message *m) {
         is_wanted = s->statements.versions > 0 && m->body_bytes < 64;
         break;
     case 'E':
+    case 'G':
     case 'N':
         is_wanted = s->expect.first_side != NULL;
         break;
@@ -157,17 +159,20 @@ static enum sg_verdict on_row_description(struct sg_session *s) {
 
 /* What is held back until earlier replies have come may be what the server waits for: the data, or, since it ignores
  * the Sync that was to make it reply, another Sync. It is looked at anew. */
-static enum sg_verdict on_copy_in(struct sg_session *s) {
+static enum sg_verdict on_copy_in(struct sg_session *s, const struct sg_message *m) {
     s->is_copy_in = !sg_expect_copy_in(&s->expect);
     s->is_batch_start = sg_expect_ends_batch(&s->expect);
     s->stalled_until = UINT32_MAX;
-    return SG_FORWARD;
+    return m->type == 'G' ? sg_copy_begin(s, m, s->is_copy_in) : SG_FORWARD;
 }
 
 /* ---- ReadyForQuery ---- */
 
 static void end_transaction(struct sg_session *s) {
     sg_count(&s->worker->counters.transactions, 1);
+    if (s->expect.len == 0) {
+        sg_copy_forget_portals(s);
+    }
     if (s->pin && s->expect.len == 0) {
         sg_worker_unpin(s->worker, s);
     }
@@ -265,6 +270,7 @@ static void skip_to_sync(struct sg_session *s) {
 
 static enum sg_verdict on_error(struct sg_session *s, const struct sg_message *m) {
     enum sg_verdict verdict = sg_reply_error(s, m);
+    sg_copy_stop(s);
     struct sg_expectation front;
     s->is_copy_in = false;
     if (!sg_expect_front(&s->expect, &front)) {
@@ -320,7 +326,7 @@ enum sg_verdict sg_server_decide(void *owner, const struct sg_message *m) {
         return on_row_description(s);
     case 'G':
     case 'W':
-        return on_copy_in(s);
+        return on_copy_in(s, m);
     case 'E':
         s->is_answered = true;
         return on_error(s, m);

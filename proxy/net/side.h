@@ -15,6 +15,7 @@ struct sg_side {
     struct sg_text *text;       /* the client's text, which positions point into */
     struct sg_version *version; /* Parse, Close: what becomes of the name once the server has agreed */
     struct sg_error *error;     /* REPLACE_ERROR: what the client is told */
+    bool is_copy;               /* Query, Execute: the server has yet to ask for data that plan->copy changes */
 };
 
 #endif

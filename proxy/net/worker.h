@@ -87,6 +87,7 @@ struct sg_worker {
     struct sg_texts texts;
     struct sg_flow_desk desk;
     struct sg_buf message; /* under construction */
+    struct sg_buf copied;  /* likewise, of CopyData; empty between two chunks */
     struct sg_counters counters;
     struct sg_cancel *cancels; /* under way */
     uint8_t read_buf[SG_READ_BYTES];

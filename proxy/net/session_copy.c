@@ -1,0 +1,184 @@
+#include "session_copy.h"
+
+#include "segue/copy.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MESSAGE_BYTES 65536u /* of CopyData that we make: what the client sends may be smaller, or larger */
+
+struct sg_copy_portal {
+    struct sg_copy_portal *next;
+    const struct sg_plan *plan;
+    struct sg_text *text;
+    size_t name_len;
+    char name[];
+};
+
+/* ---- Portals ---- */
+
+static void free_portal(struct sg_copy_portal *portal) {
+    sg_plan_unref(portal->plan);
+    sg_text_unref(portal->text);
+    free(portal);
+}
+
+static struct sg_copy_portal **find_portal(struct sg_session *s, struct sg_span name) {
+    struct sg_copy_portal **link = &s->copy.portals;
+    while (*link && !sg_span_eq((struct sg_span){(*link)->name, (*link)->name_len}, name)) {
+        link = &(*link)->next;
+    }
+    return link;
+}
+
+static void drop_portal(struct sg_session *s, struct sg_span name) {
+    struct sg_copy_portal **link = find_portal(s, name), *found = *link;
+    if (found) {
+        *link = found->next;
+        free_portal(found);
+    }
+}
+
+void sg_copy_bind(struct sg_session *s, struct sg_span portal, const struct sg_version *v) {
+    drop_portal(s, portal);
+    if (!v || !v->plan || !v->plan->copy) {
+        return;
+    }
+    struct sg_copy_portal *added = malloc(sizeof(*added) + portal.len);
+    if (!added) {
+        abort();
+    }
+    *added = (struct sg_copy_portal){
+        .next = s->copy.portals, .plan = sg_plan_ref(v->plan), .text = sg_text_ref(v->text), .name_len = portal.len};
+    memcpy(added->name, portal.ptr, portal.len);
+    s->copy.portals = added;
+}
+
+void sg_copy_forget_portals(struct sg_session *s) {
+    while (s->copy.portals) {
+        struct sg_copy_portal *next = s->copy.portals->next;
+        free_portal(s->copy.portals);
+        s->copy.portals = next;
+    }
+}
+
+struct sg_side *sg_copy_execute(struct sg_session *s, const struct sg_message *m) {
+    struct sg_execute execute;
+    if (!sg_copy_has_portals(s) || m->have < m->body_bytes ||
+        sg_execute_read(m->body, m->have, &execute) != SG_READ_OK) {
+        return NULL; /* malformed: the server says so */
+    }
+    struct sg_copy_portal *portal = *find_portal(s, execute.portal);
+    if (!portal) {
+        return NULL;
+    }
+    struct sg_side *side = sg_worker_side(s->worker);
+    side->plan = sg_plan_ref(portal->plan);
+    side->text = sg_text_ref(portal->text);
+    side->is_copy = true;
+    return side;
+}
+
+/* ---- The data ---- */
+
+static void put(void *owner, const uint8_t *bytes, size_t len) {
+    struct sg_session *s = owner;
+    struct sg_buf *out = &s->worker->copied;
+    while (len > 0) {
+        if (out->len == 0) {
+            sg_buf_reserve(out, MESSAGE_BYTES);
+            sg_msg_begin(out, 'd');
+        }
+        size_t room = MESSAGE_BYTES - out->len;
+        size_t n = len < room ? len : room;
+        sg_buf_put(out, bytes, n);
+        bytes += n;
+        len -= n;
+        if (out->len == MESSAGE_BYTES) {
+            sg_copy_flush(s);
+        }
+    }
+}
+
+void sg_copy_flush(struct sg_session *s) {
+    struct sg_buf *out = &s->worker->copied;
+    if (out->len > 0) {
+        sg_msg_end(out);
+        sg_flow_write(&s->from_client, out->data, out->len);
+        out->len = 0;
+    }
+}
+
+/* The client counts the columns that it names, or that the table had when it was made. */
+static void send_response(struct sg_session *s, uint8_t format, uint16_t columns) {
+    struct sg_buf *message = &s->worker->message;
+    sg_msg_begin(message, 'G');
+    sg_buf_put_u8(message, format);
+    sg_buf_put_u16(message, columns);
+    for (uint16_t i = 0; i < columns; i++) {
+        sg_buf_put_u16(message, format);
+    }
+    sg_msg_end(message);
+    sg_flow_emit(&s->from_server, message->data, message->len);
+    message->len = 0;
+}
+
+enum sg_verdict sg_copy_begin(struct sg_session *s, const struct sg_message *m, bool is_open) {
+    struct sg_expectation front;
+    sg_copy_stop(s);
+    if (!sg_expect_front(&s->expect, &front) || !front.side || !front.side->is_copy) {
+        return SG_FORWARD;
+    }
+    front.side->is_copy = false; /* its data have begun */
+    if (is_open) {
+        s->copy.plan = sg_plan_ref(front.side->plan);
+        s->copy.stream = sg_copy_stream_new(s->copy.plan->copy, put, s);
+    }
+    if (m->have == 0) {
+        return SG_FORWARD; /* not what a server sends */
+    }
+    send_response(s, m->body[0], front.side->plan->copy->columns);
+    return SG_ABSORB;
+}
+
+static bool is_to_come(const struct sg_session *s) {
+    for (const struct sg_side *side = s->expect.first_side; side; side = side->next) {
+        if (side->is_copy) {
+            return true;
+        }
+    }
+    return false;
+}
+
+enum sg_verdict sg_copy_data(struct sg_session *s) {
+    if (s->copy.stream) {
+        return SG_DIVERT;
+    }
+    /* Sent before the server has asked for it: it waits until the server has, or has refused the statement. Either is
+     * known soon, for the server sends both without being asked to. */
+    return is_to_come(s) ? sg_session_stall(s, UINT32_MAX) : SG_FORWARD;
+}
+
+void sg_copy_divert(void *owner, const uint8_t *bytes, size_t len) {
+    struct sg_session *s = owner;
+    if (s->copy.stream) {
+        sg_copy_stream_feed(s->copy.stream, bytes, len);
+    } /* otherwise the COPY has failed in the middle of a message: the server drops what comes */
+}
+
+void sg_copy_end(struct sg_session *s) {
+    if (s->copy.stream) {
+        sg_copy_stream_end(s->copy.stream);
+        sg_copy_flush(s);
+        sg_copy_stop(s);
+    }
+}
+
+void sg_copy_stop(struct sg_session *s) {
+    if (s->copy.stream) {
+        sg_copy_stream_free(s->copy.stream);
+        sg_plan_unref(s->copy.plan);
+        s->copy.stream = NULL;
+        s->copy.plan = NULL;
+    }
+}
