@@ -392,6 +392,7 @@ def test_a_client_that_vanishes_frees_its_server_session(database, plain, direct
     count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'vanishing'"
     wait_for(direct.cursor(), count, None, (1,))
     wire.send(message(b"Q", b"SELECT pg_sleep(600)\0"))
+    wait_for(direct.cursor(), "SELECT wait_event FROM pg_stat_activity WHERE application_name = 'vanishing'", None, ("PgSleep",))
     wire.socket.close()
     wait_for(direct.cursor(), count, None, (0,))
 
