@@ -11,7 +11,7 @@
 #include "proxy/migration/db.h"
 #include "segue/catalog.h"
 
-#define SG_EPOCH_SHIFT 20
+#define SG_EPOCH_SHIFT 24 /* a reload every two seconds for a year */
 
 /* Enough of a digest to see that a relation or column came, went or changed. */
 struct sg_catalog_digest {

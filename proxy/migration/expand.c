@@ -53,5 +53,10 @@ enum sg_turn sg_expand(struct sg_task *task, struct sg_error *reterr) {
                 (!task->guard || sg_guard_install(task, SG_GUARD_DUAL_WRITE, &err)) &&
                 sg_task_move(task, SG_PHASE_DUAL_WRITE, SG_STATE_BARRIER, SG_VERB_START, NULL, &err) &&
                 sg_task_commit(task, &err);
-    return done ? SG_TURN_MORE : sg_task_give_way(task, &err, reterr);
+    if (!done) {
+        return sg_task_give_way(task, &err, reterr);
+    }
+    task->calm_p99_us = 0; /* the yardstick of an earlier window says nothing of this one */
+    task->rest_ms = 0;
+    return SG_TURN_MORE;
 }

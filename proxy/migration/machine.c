@@ -37,6 +37,8 @@
 #include "proxy/migration/rollback.h"
 #include "proxy/migration/verify.h"
 
+#include <stdio.h>
+
 /* Statements that were planned before the mapping existed have gone before the first column is added. */
 static enum sg_turn expand_turn(struct sg_task *task, struct sg_error *reterr) {
     enum sg_turn turn = sg_barrier_wait(task, reterr);
@@ -77,17 +79,51 @@ static enum sg_turn start_turn(struct sg_task *task, struct sg_error *reterr) {
     }
 }
 
+/*
+ * A standby that serves reads must have the copied rows before the new column is read. Logical subscribers are not
+ * asked: what they hold is their own. Without the right to see replay_lsn there is nothing to wait for.
+ */
+static const char standbys_sql[] =
+    "SELECT count(*) FROM pg_stat_replication r WHERE r.state = 'streaming' AND r.replay_lsn < $1::pg_lsn"
+    " AND NOT EXISTS (SELECT 1 FROM pg_replication_slots s WHERE s.active_pid = r.pid AND s.slot_type = 'logical')";
+
+static enum sg_turn wait_for_standbys(struct sg_task *task, struct sg_error *reterr) {
+    if (task->replay_lsn[0] == '\0') {
+        PGresult *row = sg_db_query(task->conn, "SELECT pg_current_wal_lsn()", 0, NULL, reterr);
+        if (!row) {
+            return SG_TURN_ERROR;
+        }
+        snprintf(task->replay_lsn, sizeof(task->replay_lsn), "%s", PQgetvalue(row, 0, 0));
+        PQclear(row);
+    }
+    int64_t behind;
+    if (!sg_db_int(task->conn, standbys_sql, SG_ARGS(task->replay_lsn), &behind, reterr)) {
+        return SG_TURN_ERROR;
+    }
+    task->wait_ms = 100;
+    return behind > 0 ? SG_TURN_WAIT : SG_TURN_MORE;
+}
+
 static enum sg_turn switch_over(struct sg_task *task, struct sg_error *reterr) {
     struct sg_error err;
+    enum sg_turn turn = wait_for_standbys(task, reterr);
+    if (turn != SG_TURN_MORE) {
+        return turn;
+    }
     if (!sg_task_begin(task, false, &err) || !sg_guard_change(task, SG_GUARD_READ_NEW, &err) ||
         !sg_task_move(task, SG_PHASE_READ_NEW, SG_STATE_BARRIER, SG_VERB_SWITCH, NULL, &err) ||
         !sg_task_commit(task, &err)) {
         return sg_task_give_way(task, &err, reterr);
     }
+    task->replay_lsn[0] = '\0'; /* a later SWITCH asks anew */
     return SG_TURN_MORE;
 }
 
 enum sg_turn sg_machine_turn(struct sg_task *task, struct sg_error *reterr) {
+    if (!task->table_exists) {
+        sg_error_set(reterr, SG_SQLSTATE_UNDEFINED_TABLE, "the table has been dropped; DROP MIGRATION is what is left");
+        return SG_TURN_ERROR;
+    }
     switch (task->verb) {
     case SG_VERB_START:
     case SG_VERB_VERIFY: /* from verifying; in dual_write it may have to backfill again, as in start */

@@ -15,7 +15,7 @@ struct subject {
     char old_name[SG_NAME_BYTES], new_name[SG_NAME_BYTES];
     enum sg_phase phase;
     char state[16], verb[16]; /* verb "" when it rests */
-    bool guard, made_column;
+    bool guard, made_column, table_exists;
     const char *name; /* as given */
 };
 
@@ -30,15 +30,18 @@ static bool is_resting(const struct subject *s) {
 static bool lock_subject(PGconn *conn, const char *name, struct subject *ret, struct sg_error *reterr) {
     PGresult *row = sg_db_query(conn,
                                 "SELECT id, relid, old_name, new_name, phase, state, coalesce(verb, ''), guard,"
-                                " made_column FROM segue.migration WHERE name = $1 FOR UPDATE",
+                                " made_column, EXISTS (SELECT 1 FROM pg_class c WHERE c.oid = relid)"
+                                " FROM segue.migration WHERE name = $1 FOR UPDATE",
                                 SG_ARGS(name), reterr);
     if (!row) {
         return false;
     }
     bool found = PQntuples(row) == 1;
     if (found) {
-        *ret = (struct subject){
-            .name = name, .guard = *PQgetvalue(row, 0, 7) == 't', .made_column = *PQgetvalue(row, 0, 8) == 't'};
+        *ret = (struct subject){.name = name,
+                                .guard = *PQgetvalue(row, 0, 7) == 't',
+                                .made_column = *PQgetvalue(row, 0, 8) == 't',
+                                .table_exists = *PQgetvalue(row, 0, 9) == 't'};
         snprintf(ret->id, sizeof(ret->id), "%s", PQgetvalue(row, 0, 0));
         snprintf(ret->relid, sizeof(ret->relid), "%s", PQgetvalue(row, 0, 1));
         snprintf(ret->old_name, sizeof(ret->old_name), "%s", PQgetvalue(row, 0, 2));
@@ -155,7 +158,8 @@ static bool retire(PGconn *conn, const struct subject *s, bool force, const char
 }
 
 static bool drop(PGconn *conn, const struct subject *s, const char *by, struct sg_error *reterr) {
-    bool is_clean = s->phase == SG_PHASE_RETIRED || (s->phase == SG_PHASE_PLANNED && is_resting(s) && !s->made_column);
+    bool is_clean = s->phase == SG_PHASE_RETIRED || !s->table_exists ||
+                    (s->phase == SG_PHASE_PLANNED && is_resting(s) && !s->made_column);
     if (!is_clean) {
         return refuse(s, "cannot be dropped now", "ROLLBACK it first, or CONTRACT and RETIRE it.", reterr);
     }

@@ -13,10 +13,11 @@ static const char unbind_sql[] =
     " UNION ALL SELECT format('DROP INDEX IF EXISTS %I.%I', i.nspname, i.unique_twin)"
     "   FROM t JOIN segue.old_index i USING (id)";
 
-/* Its indexes and constraints go with the column. */
+/* Its indexes and constraints go with the column. Not a column that the operator made, and not the only one left of the
+ * two after somebody has dropped the old one by hand. */
 static const char drop_new_sql[] =
     "SELECT format('ALTER TABLE %s DROP COLUMN %s', tab, new) FROM segue.target t JOIN segue.migration m USING (id)"
-    " WHERE t.id = $1 AND m.made_column AND t.new_num IS NOT NULL"; /* an operator's own column is not ours to drop */
+    " WHERE t.id = $1 AND m.made_column AND t.new_num IS NOT NULL AND t.old_num IS NOT NULL";
 
 static const char end_window_sql[] =
     "UPDATE segue.migration SET made_column = false, rolled_back = true, divergent = NULL WHERE id = $1";

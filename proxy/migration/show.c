@@ -77,6 +77,9 @@ const char sg_sql_show_barrier[] =
     "   JOIN pg_catalog.pg_stat_activity a ON a.datname = pg_catalog.current_database() AND a.xact_start < l.updated_at"
     "   AND a.backend_type = 'client backend' AND a.pid <> pg_catalog.pg_backend_pid()"
     "   AND a.application_name NOT LIKE 'segue %'"
+    " UNION SELECT w.name, 'standby', r.pid, r.application_name, r.usename, r.state, r.replay_lag, 'has replayed '"
+    "   || r.replay_lsn FROM waiting w JOIN pg_catalog.pg_stat_replication r ON w.verb = 'switch'"
+    "   AND w.phase = 'dual_write' AND r.replay_lsn < pg_catalog.pg_current_wal_lsn()"
     " ORDER BY 1, 2, 3";
 
 struct standing {

@@ -45,10 +45,12 @@ static enum sg_verb verb_of(const char *text) {
 
 bool sg_task_load(struct sg_task *task, struct sg_error *reterr) {
     struct sg_num id = sg_num_of(task->id);
-    PGresult *row = sg_db_query(task->conn,
-                                "SELECT name, phase, state, coalesce(verb, ''), guard, paused, batch_rows,"
-                                " max_p99_ratio, phase_epoch, relid, made_column FROM segue.migration WHERE id = $1",
-                                SG_ARGS(id.text), reterr);
+    PGresult *row =
+        sg_db_query(task->conn,
+                    "SELECT name, phase, state, coalesce(verb, ''), guard, paused, batch_rows,"
+                    " max_p99_ratio, phase_epoch, relid, made_column,"
+                    " EXISTS (SELECT 1 FROM pg_class c WHERE c.oid = relid) FROM segue.migration WHERE id = $1",
+                    SG_ARGS(id.text), reterr);
     if (!row) {
         return false;
     }
@@ -69,6 +71,7 @@ bool sg_task_load(struct sg_task *task, struct sg_error *reterr) {
     task->phase_epoch = strtoull(PQgetvalue(row, 0, 8), NULL, 10);
     snprintf(task->relid, sizeof(task->relid), "%s", PQgetvalue(row, 0, 9));
     task->made_column = *PQgetvalue(row, 0, 10) == 't';
+    task->table_exists = *PQgetvalue(row, 0, 11) == 't';
     PQclear(row);
     return true;
 }

@@ -68,6 +68,7 @@ struct sg_task {
     enum sg_state state;
     enum sg_verb verb;
     bool guard, paused, made_column;
+    bool table_exists;
     int batch_rows;
     double max_p99_ratio;
     uint64_t phase_epoch;
@@ -87,6 +88,7 @@ struct sg_task {
     uint64_t lockers_epoch; /* the phase_epoch they were collected for */
     uint64_t calm_p99_us;   /* the clients' p99 before the backfill began; 0: not known */
     int rest_ms;            /* pause between batches */
+    char replay_lsn[24];    /* switch: what every standby must have replayed; "" until asked */
 };
 
 bool sg_task_load(struct sg_task *task, struct sg_error *reterr);

@@ -2,6 +2,7 @@
 processes, lost connections, and everything that stands on a column."""
 
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -57,6 +58,10 @@ def sql(cluster, database):
 USERS = """CREATE TABLE users (user_id bigint PRIMARY KEY, nickname varchar(100), email text);
            INSERT INTO users SELECT g, CASE WHEN g % 10 > 0 THEN 'nick' || g END FROM generate_series(1, 3000) g;
            ANALYZE users"""
+
+SLOW_INDEX = """CREATE FUNCTION slow(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS
+                  'BEGIN PERFORM pg_sleep(0.0002); RETURN lower($1); END';
+                CREATE INDEX slow_idx ON users (slow(nickname));"""
 
 
 def columns(sql, table):
@@ -415,11 +420,6 @@ def test_a_column_that_segue_did_not_make_is_never_dropped(driver, sql):
 
 # ---- Killed ----
 
-SLOW_INDEX = """CREATE FUNCTION slow(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS
-                  'BEGIN PERFORM pg_sleep(0.0002); RETURN lower($1); END';
-                CREATE INDEX slow_idx ON users (slow(nickname));"""
-
-
 @pytest.mark.parametrize("phase, state", [
     ("planned", "expanding"), ("dual_write", "barrier"), ("dual_write", "backfilling"), ("dual_write", "mirroring"),
     ("dual_write", "verifying"), ("dual_write", "verified")])
@@ -501,6 +501,92 @@ def test_another_proxy_takes_over(driver, sql):
     driver.kill(first)
     driver.wait("m", "verified")
     assert sql("SELECT count(*) FROM users WHERE username IS DISTINCT FROM nickname") == [(0,)]
+
+
+# ---- Writers during the window ----
+
+def test_upserts_of_the_same_keys_while_the_unique_index_moves(driver, sql, cluster, database):
+    """Two unique indexes on equal columns make ON CONFLICT raise 23505 on the one that is not the arbiter, unless upserts
+    of the same key queue. Every session upserts the same few keys as a proxy in read_new would."""
+    sql(USERS + "; CREATE UNIQUE INDEX ON users (nickname);" + SLOW_INDEX)
+    driver.engine()
+    driver.create("m", "users", "nickname", "username")
+    driver.run("start", "m")
+    driver.wait("m", "verified")
+    driver.run("switch", "m")
+    driver.wait("m", "read_new")
+    stop, errors, done = threading.Event(), [], [0]
+
+    def upsert():
+        conn = cluster.connect(database)
+        conn.autocommit = True
+        cursor = conn.cursor()
+        n = 0
+        while not stop.is_set():
+            n += 1
+            try:
+                cursor.execute("INSERT INTO users (user_id, nickname, username) VALUES"
+                               " (nextval('ids'), 'k' || %(n)s, 'k' || %(n)s) ON CONFLICT (nickname) DO UPDATE"
+                               " SET email = 'again'", {"n": n // 4})
+                if n % 8 == 0:
+                    cursor.execute("DELETE FROM users WHERE nickname = 'k' || %s", (n // 4,))
+                done[0] += 1
+            except psycopg2.errors.UndefinedColumn:
+                break  # the old column is gone: no proxy would send this any more
+            except psycopg2.Error as error:
+                errors.append(str(error))
+        conn.close()
+
+    sql("CREATE SEQUENCE ids START 1000000")
+    threads = [threading.Thread(target=upsert) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    driver.run("contract", "m")
+    driver.wait("m", "new_only")
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert done[0] > 0 and errors == []
+    assert sql("SELECT count(*) - count(DISTINCT username) FROM users WHERE username IS NOT NULL") == [(0,)]
+
+
+def test_a_table_that_is_dropped_meanwhile(driver, sql):
+    sql(USERS)
+    driver.engine(batch_rows=10)
+    driver.create("m", "users", "nickname", "username")
+    driver.run("start", "m")
+    driver.until("m", lambda row: row["state"] == "backfilling")
+    sql("DROP TABLE users")
+    with pytest.raises(Refused) as refused:
+        driver.wait("m", "verified")
+    assert "does not exist" in refused.value.detail or "dropped" in refused.value.detail
+    driver.run("drop", "m")
+    assert driver.run("show") == []
+
+
+def test_a_table_that_is_renamed_meanwhile(driver, sql):
+    sql(USERS)
+    driver.engine(batch_rows=10)
+    driver.create("m", "users", "nickname", "username")
+    driver.run("start", "m")
+    driver.until("m", lambda row: row["state"] == "backfilling")
+    sql("CREATE SCHEMA app; ALTER TABLE users RENAME TO people; ALTER TABLE people SET SCHEMA app")
+    driver.run("set", "m", "batch_rows=1000")
+    driver.wait("m", "verified")
+    assert driver.show("m")["table"] == "app.people"
+    assert sql("SELECT count(*) FROM app.people WHERE username IS DISTINCT FROM nickname") == [(0,)]
+
+
+def test_the_old_column_dropped_by_hand_does_not_cost_the_values(driver, sql):
+    sql(USERS)
+    driver.engine()
+    driver.create("m", "users", "nickname", "username")
+    driver.run("start", "m")
+    driver.wait("m", "verified")
+    sql("ALTER TABLE users DROP COLUMN nickname CASCADE")
+    driver.run("rollback", "m")
+    driver.until("m", lambda row: (row["phase"], row["state"]) == ("planned", "idle"))
+    assert sql("SELECT count(username) FROM users") == [(2700,)]
 
 
 # ---- Barriers and locks ----
