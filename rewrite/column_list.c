@@ -52,15 +52,6 @@ static void replace_name(struct sg_context *cx, int at, const char *physical) {
     sg_edit_replace(&cx->edits, cx->tokens.v[token].at, cx->tokens.v[token].len, sg_span_of(sg_ident(cx, physical)));
 }
 
-/* Removes name i and one comma beside it. */
-static void drop_name(struct sg_context *cx, const struct sg_targets *set, size_t i) {
-    size_t token = sg_token_at(&cx->tokens, (size_t)set->v[i].at);
-    bool last = i + 1 == set->n;
-    size_t from = last ? sg_end_before(&cx->tokens, token - 1) : cx->tokens.v[token].at;
-    size_t to = last ? sg_token_end(&cx->tokens, token) : (size_t)set->v[i + 1].at;
-    sg_edit_replace(&cx->edits, from, to - from, SG_SPAN_LIT(""));
-}
-
 static void edit_written(struct sg_context *cx, const struct sg_column_list *list, const struct sg_column_plan *plan) {
     const struct sg_targets *set = list->set;
     for (size_t i = 0; i < set->n; i++)
@@ -69,8 +60,12 @@ static void edit_written(struct sg_context *cx, const struct sg_column_list *lis
     size_t close = cx->tokens.v[list->at].match;
     for (size_t i = 0; i < plan->copies_len; i++)
         sg_edit_insert(&cx->edits, sg_end_before(&cx->tokens, close), ", %s", sg_ident(cx, plan->copies[i].name));
+    struct sg_extent *names = sg_arena_array(cx->arena, struct sg_extent, set->n);
+    for (size_t i = 0; i < set->n; i++)
+        names[i] = (struct sg_extent){(size_t)set->v[i].at,
+                                      sg_token_end(&cx->tokens, sg_token_at(&cx->tokens, (size_t)set->v[i].at))};
     for (size_t i = 0; i < plan->drops_len; i++)
-        drop_name(cx, set, plan->drops[i].dropped);
+        sg_drop_item(cx, names, plan, plan->drops[i].dropped);
 }
 
 /* Values that stop before the first mapped column are for columns whose places never change. */

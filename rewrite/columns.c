@@ -56,6 +56,29 @@ struct sg_column_plan sg_plan_columns(struct sg_context *cx, const struct sg_tab
     return plan;
 }
 
+bool sg_is_dropped(const struct sg_column_plan *plan, size_t index) {
+    for (size_t i = 0; i < plan->drops_len; i++)
+        if (plan->drops[i].dropped == index)
+            return true;
+    return false;
+}
+
+void sg_drop_item(struct sg_context *cx, const struct sg_extent *items, const struct sg_column_plan *plan, size_t i) {
+    size_t first_kept = 0;
+    while (sg_is_dropped(plan, first_kept))
+        first_kept++;
+    /* The comma before it, or after it while nothing before it stays: neighbours that go never share a comma. */
+    size_t from = i > first_kept ? items[i - 1].to : items[i].from;
+    size_t to = i > first_kept ? items[i].to : items[i + 1].from;
+    sg_edit_replace(&cx->edits, from, to - from, SG_SPAN_LIT(""))->not_in_copies = true;
+}
+
+void sg_keep_params(struct sg_context *cx, struct sg_extent kept, struct sg_extent dropped, const char *type) {
+    sg_edit_insert(&cx->edits, kept.from, "CASE WHEN true THEN (");
+    sg_edit_copy(&cx->edits, kept.to, sg_arena_printf(cx->arena, ")::%s ELSE (", type), dropped.from, dropped.to,
+                 sg_arena_printf(cx->arena, ")::%s END", type));
+}
+
 const struct sg_column *sg_shape_column(const struct sg_table *table, const char *name) {
     const struct sg_table_mapping *m = sg_table_mapping(table, name);
     const char *as_made = m ? m->mapping->old_name : name;

@@ -25,6 +25,18 @@ struct sg_column_plan {
 struct sg_column_plan sg_plan_columns(struct sg_context *cx, const struct sg_table *table, const char *const *written,
                                       size_t n);
 
+/* Where one item of a comma-separated list stands. */
+struct sg_extent {
+    size_t from, to; /* bytes */
+};
+
+bool sg_is_dropped(const struct sg_column_plan *plan, size_t index);
+/* Takes item i out of a list, with the comma that goes with it; the list's other drops may be next to it. */
+void sg_drop_item(struct sg_context *cx, const struct sg_extent *items, const struct sg_column_plan *plan, size_t i);
+/* Of two values for one column one goes; its parameters must stay in the text, or the statement's parameters would no
+ * longer be those that the client binds. */
+void sg_keep_params(struct sg_context *cx, struct sg_extent kept, struct sg_extent dropped, const char *type);
+
 /* Of a column as the client names it; "text" when not known. For casts. */
 const char *sg_column_type(struct sg_context *cx, const struct sg_table *table, const char *name);
 const struct sg_column *sg_shape_column(const struct sg_table *table, const char *name);

@@ -91,20 +91,13 @@ static void type_source(struct sg_context *cx, const struct sg_table *table, con
     }
 }
 
-static bool is_dropped(const struct sg_column_plan *plan, size_t index) {
-    for (size_t i = 0; i < plan->drops_len; i++)
-        if (plan->drops[i].dropped == index)
-            return true;
-    return false;
-}
-
 static void wrap(struct sg_context *cx, const struct sg_table *table, const struct sg_source *source,
                  const char *const *written, size_t n, const struct sg_column_plan *plan) {
     type_source(cx, table, source->query, written, n);
     const char *outer = "", *names = "";
     for (size_t i = 0; i < n; i++) {
         names = sg_arena_printf(cx->arena, "%s%sc%zu", names, i ? ", " : "", i + 1);
-        if (!is_dropped(plan, i))
+        if (!sg_is_dropped(plan, i))
             outer = sg_arena_printf(cx->arena, "%s%ssegue.c%zu", outer, *outer ? ", " : "", i + 1);
     }
     for (size_t i = 0; i < plan->copies_len; i++)
@@ -118,45 +111,32 @@ static void wrap(struct sg_context *cx, const struct sg_table *table, const stru
 
 /* ---- Plain VALUES: each row is edited ---- */
 
-struct item {
-    size_t from, to; /* bytes */
-};
-
 /* The items of a parenthesised list that opens at token open. */
-static bool list_items(const struct sg_context *cx, size_t open, struct item *items, size_t n) {
+static bool list_items(const struct sg_context *cx, size_t open, struct sg_extent *items, size_t n) {
     size_t i = open + 1, close = cx->tokens.v[open].match;
     for (size_t k = 0; k < n; k++) {
         size_t end = sg_expr_end(&cx->tokens, i);
         if (end <= i || end > close)
             return false;
-        items[k] = (struct item){cx->tokens.v[i].at, sg_end_before(&cx->tokens, end)};
+        items[k] = (struct sg_extent){cx->tokens.v[i].at, sg_end_before(&cx->tokens, end)};
         i = end + 1;
     }
     return i == close + 1;
 }
 
-/* Two values for one column. Without parameters the dropped one just goes; a parameter must stay in the text, or the
- * statement's parameters would no longer be those the client binds. */
-static void drop_item(struct sg_context *cx, const struct sg_table *table, const struct sg_column_drop *drop,
-                      const struct sg_nodes *row, const struct item *items, const char *column) {
-    struct item kept = items[drop->kept], dropped = items[drop->dropped];
-    const struct sg_node *kept_node = row->v[drop->kept];
-    if (sg_has_param(row->v[drop->dropped])) {
-        if (kept_node->kind == SG_NODE_DEFAULT) {
-            sg_refuse(cx, kept_node->at, table, "Write one of the two names.",
-                      "DEFAULT for one name and a parameter for the other name of one column");
-            return;
-        }
-        const char *type = sg_column_type(cx, table, column);
-        sg_edit_insert(&cx->edits, kept.from, "CASE WHEN true THEN (");
-        const char *middle = sg_arena_printf(cx->arena, ")::%s ELSE (", type);
-        sg_edit_copy(&cx->edits, kept.to, middle, dropped.from, dropped.to,
-                     sg_arena_printf(cx->arena, ")::%s END", type));
+/* Two values for one column. */
+static void drop_value(struct sg_context *cx, const struct sg_table *table, const struct sg_column_plan *plan, size_t i,
+                       const struct sg_nodes *row, const struct sg_extent *items, const char *const *written) {
+    const struct sg_column_drop *drop = &plan->drops[i];
+    const struct sg_node *kept = row->v[drop->kept];
+    if (sg_has_param(row->v[drop->dropped]) && kept->kind == SG_NODE_DEFAULT) {
+        sg_refuse(cx, kept->at, table, "Write one of the two names.",
+                  "DEFAULT for one name and a parameter for the other name of one column");
+        return;
     }
-    bool last = drop->dropped + 1 == row->n;
-    size_t from = last ? items[drop->dropped - 1].to : dropped.from;
-    size_t to = last ? dropped.to : items[drop->dropped + 1].from;
-    sg_edit_replace(&cx->edits, from, to - from, SG_SPAN_LIT(""))->not_in_copies = true;
+    if (sg_has_param(row->v[drop->dropped]))
+        sg_keep_params(cx, items[drop->kept], items[drop->dropped], sg_column_type(cx, table, written[drop->kept]));
+    sg_drop_item(cx, items, plan, drop->dropped);
 }
 
 static bool row_needs_wrap(const struct sg_nodes *row, const struct sg_column_plan *plan) {
@@ -170,17 +150,17 @@ bool sg_extend_row(struct sg_context *cx, const struct sg_table *table, size_t o
                    const char *const *written, size_t n, const struct sg_column_plan *plan) {
     if (row_needs_wrap(row, plan))
         return false;
-    struct item *items = sg_arena_array(cx->arena, struct item, n + 1);
+    struct sg_extent *items = sg_arena_array(cx->arena, struct sg_extent, n + 1);
     if (row->n != n || !sg_token_is_punct(&cx->tokens, open, '(') || !list_items(cx, open, items, n)) {
         sg_fail(cx, -1, SG_SQLSTATE_SYNTAX_ERROR, "INSERT has a different number of expressions and target columns");
         return true;
     }
     for (size_t i = 0; i < plan->copies_len; i++) {
-        struct item copied = items[plan->copies[i].from];
+        struct sg_extent copied = items[plan->copies[i].from];
         sg_edit_copy(&cx->edits, items[n - 1].to, ", ", copied.from, copied.to, "");
     }
     for (size_t i = 0; i < plan->drops_len; i++)
-        drop_item(cx, table, &plan->drops[i], row, items, written[plan->drops[i].kept]);
+        drop_value(cx, table, plan, i, row, items, written);
     return true;
 }
 
