@@ -340,9 +340,9 @@ struct sg_config *sg_config_parse(const char *name, struct sg_span text, const s
     apply_overrides(&loader, overrides, overrides_len);
     check_whole(&loader, defaults);
     sg_config_free(defaults);
-    sort_faults(faults->list + before, faults->len - before);
     if (faults->len == before)
         return config;
+    sort_faults(faults->list + before, faults->len - before);
     sg_config_free(config);
     return NULL;
 }

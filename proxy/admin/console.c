@@ -151,7 +151,7 @@ static void refuse(struct sg_admin_session *session, enum sg_sqlstate state, con
     sg_error_set(&err, state, "%s", message);
     sg_error_detail(&err, "%s", detail);
     sg_msg_error(&session->wire.out, "FATAL", &err);
-    sg_wire_flush_now(&session->wire);
+    sg_wire_part(&session->wire);
     sg_log_error(SG_LOG_WARN, &err, "console: \"%s\" refused", session->user);
     session_free(session);
 }

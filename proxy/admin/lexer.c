@@ -180,6 +180,9 @@ bool sg_lexer_next(struct sg_lexer *lexer, struct sg_lexeme *ret, struct sg_erro
     }
     if (good && (out.kind == SG_LEXEME_WORD || out.kind == SG_LEXEME_QUOTED) && strlen(out.text) >= SG_NAME_BYTES)
         good = bad(lexer, out.at, reterr, "identifier is longer than 63 bytes");
+    /* Texts end at a NUL: what came behind it would be lost without a word. */
+    if (good && lexer->at > out.at && memchr(lexer->source.ptr + out.at, '\0', lexer->at - out.at))
+        good = bad(lexer, out.at, reterr, "a text has no NUL bytes");
     if (!good)
         return false;
     out.len = lexer->at - out.at;

@@ -409,7 +409,7 @@ static void farewell(struct sg_admin_session *session, enum sg_wire_event event)
                      SG_WIRE_MESSAGE_MAX_BYTES);
         sg_msg_error(&session->wire.out, "FATAL", &err);
     }
-    sg_wire_flush_now(&session->wire);
+    sg_wire_part(&session->wire);
 }
 
 void sg_admin_session_main(struct sg_admin_session *session) {

@@ -136,9 +136,14 @@ enum sg_wire_event sg_wire_flush(struct sg_wire *wire) {
     return event;
 }
 
-void sg_wire_flush_now(struct sg_wire *wire) {
+void sg_wire_part(struct sg_wire *wire) {
+    char unread[4096];
     size_t sent = 0;
     if (wire->out.len)
         send_some(wire, &sent);
     wire->out.len = 0;
+    shutdown(wire->fd, SHUT_WR);
+    /* A socket closed with bytes unread resets the connection, and the client may lose what was just sent. */
+    for (int i = 0; i < 256 && recv(wire->fd, unread, sizeof(unread), MSG_DONTWAIT) > 0; i++) {
+    }
 }

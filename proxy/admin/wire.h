@@ -39,7 +39,7 @@ enum sg_wire_event sg_wire_read(struct sg_wire *wire, struct sg_frame *ret_frame
 enum sg_wire_event sg_wire_idle(struct sg_wire *wire, int wait_ms);
 /* Sends everything in out. OK, WOKEN (the rest stays in out) or GONE. */
 enum sg_wire_event sg_wire_flush(struct sg_wire *wire);
-/* Sends what the socket takes at once: for the last words of a session that is being ended. */
-void sg_wire_flush_now(struct sg_wire *wire);
+/* The last words of a session: sends what the socket takes at once, and says that no more comes. */
+void sg_wire_part(struct sg_wire *wire);
 
 #endif
