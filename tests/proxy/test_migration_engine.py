@@ -507,46 +507,52 @@ def test_another_proxy_takes_over(driver, sql):
 
 def test_upserts_of_the_same_keys_while_the_unique_index_moves(driver, sql, cluster, database):
     """Two unique indexes on equal columns make ON CONFLICT raise 23505 on the one that is not the arbiter, unless upserts
-    of the same key queue. Every session upserts the same few keys as a proxy in read_new would."""
-    sql(USERS + "; CREATE UNIQUE INDEX ON users (nickname);" + SLOW_INDEX)
+    of the same key queue. Every session upserts the same keys at the same instants, as a proxy in read_new would; an old
+    snapshot keeps the index build, and with it the time of two unique indexes, from ending."""
+    sql(USERS + "; CREATE UNIQUE INDEX ON users (nickname); CREATE SEQUENCE ids START 1000000")
     driver.engine()
     driver.create("m", "users", "nickname", "username")
     driver.run("start", "m")
     driver.wait("m", "verified")
     driver.run("switch", "m")
     driver.wait("m", "read_new")
-    stop, errors, done = threading.Event(), [], [0]
+    stranger = cluster.connect(database)
+    stranger.cursor().execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class")
+    errors, dropped = [], []
+    together = threading.Barrier(6)
 
     def upsert():
         conn = cluster.connect(database)
         conn.autocommit = True
         cursor = conn.cursor()
-        n = 0
-        while not stop.is_set():
-            n += 1
+        for n in range(1000000):
             try:
-                cursor.execute("INSERT INTO users (user_id, nickname, username) VALUES"
-                               " (nextval('ids'), 'k' || %(n)s, 'k' || %(n)s) ON CONFLICT (nickname) DO UPDATE"
-                               " SET email = 'again'", {"n": n // 4})
-                if n % 8 == 0:
-                    cursor.execute("DELETE FROM users WHERE nickname = 'k' || %s", (n // 4,))
-                done[0] += 1
+                together.wait(60)
+                cursor.execute("INSERT INTO users (user_id, nickname, username) VALUES (nextval('ids'), 'k' || %(n)s,"
+                               " 'k' || %(n)s) ON CONFLICT (nickname) DO UPDATE SET email = 'again'", {"n": n})
             except psycopg2.errors.UndefinedColumn:
-                break  # the old column is gone: no proxy would send this any more
+                dropped.append(n)  # the old column is gone: no proxy would send this any more
+                together.abort()
+            except threading.BrokenBarrierError:
+                break
             except psycopg2.Error as error:
                 errors.append(str(error))
         conn.close()
 
-    sql("CREATE SEQUENCE ids START 1000000")
     threads = [threading.Thread(target=upsert) for _ in range(6)]
     for thread in threads:
         thread.start()
     driver.run("contract", "m")
+    twins = "SELECT count(*) FROM pg_index WHERE indrelid = 'users'::regclass AND indisunique AND indisready"
+    driver.until("m", lambda row: sql(twins) == [(3,)])
+    rows = sql("SELECT count(*) FROM users")[0][0]
+    driver.until("m", lambda row: errors or sql("SELECT count(*) FROM users")[0][0] > rows + 300)
+    stranger.rollback()
     driver.wait("m", "new_only")
-    stop.set()
     for thread in threads:
         thread.join()
-    assert done[0] > 0 and errors == []
+    stranger.close()
+    assert dropped and errors == []
     assert sql("SELECT count(*) - count(DISTINCT username) FROM users WHERE username IS NOT NULL") == [(0,)]
 
 
