@@ -151,8 +151,12 @@ bool sg_extend_row(struct sg_context *cx, const struct sg_table *table, size_t o
     if (row_needs_wrap(row, plan))
         return false;
     struct sg_extent *items = sg_arena_array(cx->arena, struct sg_extent, n + 1);
-    if (row->n != n || !sg_token_is_punct(&cx->tokens, open, '(') || !list_items(cx, open, items, n)) {
-        sg_fail(cx, -1, SG_SQLSTATE_SYNTAX_ERROR, "INSERT has a different number of expressions and target columns");
+    if (row->n > n) {
+        sg_fail(cx, row->v[n]->at, SG_SQLSTATE_SYNTAX_ERROR, "INSERT has more expressions than target columns");
+        return true;
+    }
+    if (row->n < n || !sg_token_is_punct(&cx->tokens, open, '(') || !list_items(cx, open, items, n)) {
+        sg_fail(cx, -1, SG_SQLSTATE_SYNTAX_ERROR, "INSERT has more target columns than expressions");
         return true;
     }
     for (size_t i = 0; i < plan->copies_len; i++) {
