@@ -13,10 +13,10 @@ enum kind { TEXT, CHOICE, INT, SECONDS, MS, BYTES, RATIO, BOOL };
 
 struct key {
     enum kind kind;
+    enum sg_config_change change;
     const char *name, *dflt, *words, *doc; /* words: CHOICE only */
     double low, high;
     size_t offset;
-    enum sg_config_change change;
 };
 
 #define NUMBER_TEXT(low)    0
@@ -39,14 +39,14 @@ struct key {
 static const struct key keys[] = {
 #define X(kind, name, dflt, low, high, change, doc) \
     {kind,                                          \
+     SG_CHANGE_##change,                            \
      #name,                                         \
      dflt,                                          \
      WORDS_##kind(low),                             \
      doc,                                           \
      NUMBER_##kind(low),                            \
      high,                                          \
-     offsetof(struct sg_config, name),              \
-     SG_CHANGE_##change},
+     offsetof(struct sg_config, name)},
     SG_CONFIG_KEYS(X)
 #undef X
 };

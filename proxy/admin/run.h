@@ -17,8 +17,8 @@ PGconn *sg_admin_session_control(struct sg_admin_session *session, struct sg_err
 /* WAIT m FOR state: looks at the rows until the state is there, the client goes away or cancels, or the time is up. */
 bool sg_admin_session_wait(struct sg_admin_session *session, const struct sg_command *command, struct sg_error *reterr);
 
-/* After a change of the mappings themselves: gives every live proxy a moment to take them up, so that both names work by
- * the time the client has its answer. A session in a long transaction does not hold the answer up for ever. */
+/* After a change of the mappings themselves: gives every live proxy a moment to take them up, so that both names work
+ * by the time the client has its answer. A session in a long transaction does not hold the answer up for ever. */
 void sg_admin_session_settle(struct sg_admin_session *session);
 
 /* The SHOW commands about this process rather than about migrations. */

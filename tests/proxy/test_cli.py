@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -183,6 +184,14 @@ def test_help_and_version(command):
     assert done.returncode == 0 and done.stdout.startswith(b"segue ")
     if command:
         assert segue(*command, "--no-such-option").returncode == 2
+
+
+def test_the_man_page_has_every_option_of_the_help():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "segue.1").read_text(encoding="utf-8").replace("\\-", "-")
+    helps = "".join(segue(command, "--help").stdout.decode() for command in ("serve", "rewrite", "check"))
+    options = set(re.findall(r"--[a-z][a-z-]+", helps))
+    assert len(options) > 10
+    assert options == set(re.findall(r"--[a-z][a-z-]+", page))
 
 
 def test_unknown_commands():
