@@ -14,13 +14,13 @@ static const char columns_sql[] =
     " FROM " USER_RELATIONS " LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
     " LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum ORDER BY c.oid, a.attnum";
 
-/* Values, not xmin: TRUNCATE and REINDEX change nothing that a statement's meaning depends on. */
+/* Values, not xmin: TRUNCATE and REINDEX change nothing that a statement's meaning depends on. A default that is set
+ * anew gets a new row in pg_attrdef. */
 static const char digest_sql[] =
-    "SELECT concat_ws('/', count(*), sum(hashtextextended(concat_ws('.', c.oid, n.nspname, c.relname, c.relkind), 0)),"
-    "   (SELECT concat_ws('/', count(*), sum(hashtextextended(concat_ws('.', a.attrelid,"
-    "     a.attnum, a.attname, a.atttypid, a.atthasdef, a.attgenerated, a.attidentity), 0)))"
-    "   FROM pg_attribute a WHERE a.attrelid >= 16384 AND a.attnum > 0 AND NOT a.attisdropped))"
-    " FROM " USER_RELATIONS;
+    "SELECT concat_ws('/', count(*), sum(hashtextextended(concat_ws('.', c.oid, n.nspname, c.relname, c.relkind,"
+    "   a.attnum, a.attname, a.atttypid, d.oid, a.attgenerated, a.attidentity), 0)))"
+    " FROM " USER_RELATIONS " LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
+    " LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum";
 
 /* A mapping whose table or column somebody has dropped is left out: the server itself then answers those who use it. */
 static const char mappings_sql[] =
@@ -149,7 +149,7 @@ bool sg_catalog_digest(PGconn *conn, struct sg_catalog_digest *ret_digest, struc
     if (!row) {
         return false;
     }
-    /* Two 64-bit sums in decimal and two counts: cut off at worst, never out of step with itself. */
+    /* A count and a sum of 64-bit hashes, in decimal. */
     strncpy(ret_digest->text, PQgetvalue(row, 0, 0), sizeof(ret_digest->text) - 1);
     ret_digest->text[sizeof(ret_digest->text) - 1] = '\0';
     PQclear(row);

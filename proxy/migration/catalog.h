@@ -15,7 +15,7 @@
 
 /* Enough of a digest to see that a relation or column came, went or changed. */
 struct sg_catalog_digest {
-    char text[64];
+    char text[96];
 };
 
 struct sg_catalog_state {
