@@ -36,7 +36,7 @@ char *sg_arena_strndup(struct sg_arena *arena, const char *ptr, size_t len);
 char *sg_arena_printf(struct sg_arena *arena, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 char *sg_arena_vprintf(struct sg_arena *arena, const char *fmt, va_list args);
 
-#define sg_arena_new(arena, type) ((type *)sg_arena_alloc((arena), sizeof(type)))
+#define sg_arena_new(arena, type)      ((type *)sg_arena_alloc((arena), sizeof(type)))
 #define sg_arena_array(arena, type, n) ((type *)sg_arena_alloc((arena), sizeof(type) * (size_t)(n)))
 
 #endif

@@ -29,10 +29,10 @@ struct sg_request {
     enum sg_star star;
     const char *search_path; /* comma-separated, as SHOW search_path prints it; NULL: not known */
     /* The session's settings that change what the text means. */
-    bool backslash_quotes;  /* standard_conforming_strings = off */
-    bool unsafe_encoding;   /* client_encoding in which a byte under 0x80 may be part of a character: SJIS, GB18030 */
-    bool utf8;              /* client_encoding is UTF8: positions count characters, otherwise bytes */
-    bool extended;          /* from Parse: one statement only */
+    bool backslash_quotes; /* standard_conforming_strings = off */
+    bool unsafe_encoding;  /* client_encoding in which a byte under 0x80 may be part of a character: SJIS, GB18030 */
+    bool utf8;             /* client_encoding is UTF8: positions count characters, otherwise bytes */
+    bool extended;         /* from Parse: one statement only */
 };
 
 struct sg_copy;
@@ -54,7 +54,8 @@ struct sg_plan {
     struct sg_span sql; /* SG_REWRITE: the new text, NUL-terminated */
     const struct sg_edit *edits;
     size_t edits_len;
-    /* SG_REWRITE: how the data of the text's COPY ... FROM STDIN must be changed on their way (segue/copy.h). NULL: not. */
+    /* SG_REWRITE: how the data of the text's COPY ... FROM STDIN must be changed on their way (segue/copy.h). NULL:
+     * not. */
     const struct sg_copy *copy;
     struct sg_error error; /* SG_REFUSE */
     uint64_t epoch;        /* of the snapshot it was made for */
