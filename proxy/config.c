@@ -30,6 +30,7 @@ struct loader {
     enum section section;
     bool database_seen; /* good or bad */
     struct sg_config_database *databases;
+    struct sg_config_client *clients;
 };
 
 static void fault(struct loader *loader, int line, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
@@ -161,6 +162,30 @@ static void set_database(struct loader *loader, const char *name, const char *co
         sg_arena_strdup(&config->arena, bare), sg_arena_strdup(&config->arena, conninfo), loader->line};
 }
 
+/* ---- [clients]: user NAME = star, application_name NAME = star, database NAME = star ---- */
+
+static void set_client(struct loader *loader, const char *name, const char *value) {
+    static const char *const keys[] = {[SG_CLIENT_USER] = "user",
+                                       [SG_CLIENT_APPLICATION_NAME] = "application_name",
+                                       [SG_CLIENT_DATABASE] = "database"};
+    struct sg_config *config = loader->config;
+    size_t word = strcspn(name, " \t");
+    const char *who = name + word + strspn(name + word, " \t");
+    enum sg_star star;
+    if (!sg_star_from_name(value, &star)) {
+        fault(loader, loader->line, "%s: \"%s\" is not one of both, old, new", name, value);
+        return;
+    }
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]) && *who; i++) {
+        if (strlen(keys[i]) != word || strncmp(keys[i], name, word) != 0)
+            continue;
+        loader->clients[config->clients_len++] =
+            (struct sg_config_client){(enum sg_client_key)i, sg_arena_strdup(&config->arena, who), star};
+        return;
+    }
+    fault(loader, loader->line, "\"%s\" is not \"user NAME\", \"application_name NAME\" or \"database NAME\"", name);
+}
+
 /* ---- Lines ---- */
 
 static enum section section_of(struct sg_span name) {
@@ -231,7 +256,7 @@ static int on_key(void *user, const char *section, const char *name, const char 
         set_database(loader, name, value);
         break;
     case CLIENTS:
-        fault(loader, loader->line, "%s: rules in [clients] are not supported yet; `star` in [segue] is", name);
+        set_client(loader, name, value);
         break;
     case NO_SECTION:
         fault(loader, loader->line, "\"%s\" stands before the first section", name);
@@ -330,9 +355,11 @@ struct sg_config *sg_config_parse(const char *name, struct sg_span text, const s
                             .left = text,
                             .key_lines = sg_arena_array(&defaults->arena, int, sg_config_keys()),
                             .databases =
-                                sg_arena_array(&config->arena, struct sg_config_database, lines + overrides_len)};
+                                sg_arena_array(&config->arena, struct sg_config_database, lines + overrides_len),
+                            .clients = sg_arena_array(&config->arena, struct sg_config_client, lines)};
     config->file = name ? sg_arena_strdup(&config->arena, name) : NULL;
     config->databases = loader.databases;
+    config->clients = loader.clients;
     apply_defaults(config);
     apply_defaults(defaults);
     if (name)
@@ -370,6 +397,20 @@ struct sg_config *sg_config_load(const char *path, const struct sg_config_overri
     return config;
 }
 
+bool sg_config_same_lists(const struct sg_config *a, const struct sg_config *b) {
+    if (a->databases_len != b->databases_len || a->clients_len != b->clients_len)
+        return false;
+    for (size_t i = 0; i < a->databases_len; i++)
+        if (strcmp(a->databases[i].name, b->databases[i].name) != 0 ||
+            strcmp(a->databases[i].conninfo, b->databases[i].conninfo) != 0)
+            return false;
+    for (size_t i = 0; i < a->clients_len; i++)
+        if (a->clients[i].key != b->clients[i].key || a->clients[i].star != b->clients[i].star ||
+            strcmp(a->clients[i].value, b->clients[i].value) != 0)
+            return false;
+    return true;
+}
+
 void sg_config_free(struct sg_config *config) {
     if (!config)
         return;
@@ -377,7 +418,7 @@ void sg_config_free(struct sg_config *config) {
     free(config);
 }
 
-void sg_config_keep_databases(struct sg_config *config, const struct sg_config *from) {
+void sg_config_keep_lists(struct sg_config *config, const struct sg_config *from) {
     struct sg_config_database *list = sg_arena_array(&config->arena, struct sg_config_database, from->databases_len);
     for (size_t i = 0; i < from->databases_len; i++)
         list[i] = (struct sg_config_database){sg_arena_strdup(&config->arena, from->databases[i].name),
@@ -385,6 +426,12 @@ void sg_config_keep_databases(struct sg_config *config, const struct sg_config *
                                               from->databases[i].line};
     config->databases = list;
     config->databases_len = from->databases_len;
+    struct sg_config_client *clients = sg_arena_array(&config->arena, struct sg_config_client, from->clients_len);
+    for (size_t i = 0; i < from->clients_len; i++)
+        clients[i] = (struct sg_config_client){
+            from->clients[i].key, sg_arena_strdup(&config->arena, from->clients[i].value), from->clients[i].star};
+    config->clients = clients;
+    config->clients_len = from->clients_len;
 }
 
 bool sg_config_split_address(struct sg_arena *arena, const char *address, const char **ret_host,

@@ -10,6 +10,7 @@
 #include "proxy/config_keys.h"
 #include "segue/arena.h"
 #include "segue/limits.h"
+#include "segue/rewrite.h"
 #include "segue/span.h"
 
 #include <stdbool.h>
@@ -39,8 +40,18 @@ struct sg_config {
 #undef X
     const struct sg_config_database *databases;
     size_t databases_len;
+    const struct sg_config_client *clients;
+    size_t clients_len;
     const char *file; /* NULL: none was given */
     struct sg_arena arena;
+};
+
+/* [clients]: what `*` means to some clients. The first that fits decides. */
+enum sg_client_key { SG_CLIENT_USER, SG_CLIENT_APPLICATION_NAME, SG_CLIENT_DATABASE };
+struct sg_config_client {
+    enum sg_client_key key;
+    const char *value;
+    enum sg_star star;
 };
 
 /* One thing that is wrong. line 0: the command line, or the file as a whole. */
@@ -94,7 +105,9 @@ int sg_config_key_nearest(const char *name);
 bool sg_config_store(struct sg_config *config, size_t i, const char *text, char *why, size_t why_size);
 /* Takes one value over from another config: what a reload cannot change stays what it was. */
 void sg_config_keep(struct sg_config *config, const struct sg_config *from, size_t i);
-void sg_config_keep_databases(struct sg_config *config, const struct sg_config *from);
+/* The same of [databases] and [clients]. */
+void sg_config_keep_lists(struct sg_config *config, const struct sg_config *from);
+bool sg_config_same_lists(const struct sg_config *a, const struct sg_config *b);
 bool sg_config_same(const struct sg_config *a, const struct sg_config *b, size_t i);
 
 #endif

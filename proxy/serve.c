@@ -19,6 +19,7 @@
 #include "proxy/log.h"
 #include "proxy/net/hub.h"
 #include "proxy/net/server.h"
+#include "proxy/net/star_rules.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -95,8 +96,8 @@ static void tell_changes(const struct sg_config *before, const struct sg_config 
     for (size_t i = 0; i < sg_config_keys(); i++)
         if (!sg_config_same(before, now, i) && sg_config_key_change(i) != SG_CHANGE_RELOAD)
             sg_log(SG_LOG_WARN, "reload: %s has changed, which takes effect at the next start", sg_config_key_name(i));
-    if (strcmp(before->databases[0].conninfo, now->databases[0].conninfo) != 0)
-        sg_log(SG_LOG_WARN, "reload: [databases] has changed, which takes effect at the next start");
+    if (!sg_config_same_lists(before, now))
+        sg_log(SG_LOG_WARN, "reload: [databases] or [clients] has changed, which takes effect at the next start");
 }
 
 static void app_reload(struct app *app) {
@@ -121,7 +122,7 @@ static void app_reload(struct app *app) {
     for (size_t i = 0; i < sg_config_keys(); i++)
         if (sg_config_key_change(i) != SG_CHANGE_RELOAD)
             sg_config_keep(config, app->config, i);
-    sg_config_keep_databases(config, app->config);
+    sg_config_keep_lists(config, app->config);
     if (app->console)
         sg_console_set_config(app->console, config);
     sg_config_free(app->config);
@@ -214,8 +215,23 @@ static bool write_pidfile(struct app *app, struct sg_error *reterr) {
     return good;
 }
 
+/* [clients] in the network side's words. */
+static struct sg_star_rule *star_rules(struct sg_config *config) {
+    struct sg_star_rule *rules = sg_arena_array(&config->arena, struct sg_star_rule, config->clients_len);
+    for (size_t i = 0; i < config->clients_len; i++) {
+        const struct sg_config_client *client = &config->clients[i];
+        rules[i] = (struct sg_star_rule){
+            .user = client->key == SG_CLIENT_USER ? client->value : NULL,
+            .database = client->key == SG_CLIENT_DATABASE ? client->value : NULL,
+            .application_name = client->key == SG_CLIENT_APPLICATION_NAME ? client->value : NULL,
+            .star = client->star,
+        };
+    }
+    return rules;
+}
+
 static bool start_server(struct app *app, struct sg_error *reterr) {
-    const struct sg_config *config = app->config;
+    struct sg_config *config = app->config;
     enum sg_star star = SG_STAR_BOTH;
     sg_star_from_name(config->star, &star); /* the key's words are the enum's names */
     struct sg_server_config server = {
@@ -234,6 +250,8 @@ static bool start_server(struct app *app, struct sg_error *reterr) {
         .plan_cache_bytes = (size_t)config->plan_cache_bytes,
         .session_statement_bytes = (size_t)config->session_statement_bytes,
         .star = star,
+        .star_rules = star_rules(config),
+        .star_rules_len = config->clients_len,
         .log_connections = config->log_connections,
     };
     app->server = sg_server_start(&app->loop, &server, reterr);

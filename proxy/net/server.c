@@ -1,6 +1,7 @@
 #include "server.h"
 
 #include "listener.h"
+#include "star_rules.h"
 #include "worker.h"
 
 #include <netinet/in.h>
@@ -37,6 +38,7 @@ static void fill_config(struct sg_server_config *own, const struct sg_server_con
     own->unix_socket_dir = copy(config->unix_socket_dir);
     own->upstream_conninfo = copy(config->upstream_conninfo);
     own->control_database = copy(config->control_database);
+    own->star_rules = sg_star_rules_copy(config->star_rules, config->star_rules_len);
     if (own->workers <= 0) {
         own->workers = (int)uv_available_parallelism();
     }
@@ -56,6 +58,7 @@ static void free_config(struct sg_server_config *own) {
     free((char *)own->unix_socket_dir);
     free((char *)own->upstream_conninfo);
     free((char *)own->control_database);
+    sg_star_rules_free((struct sg_star_rule *)own->star_rules, own->star_rules_len);
 }
 
 /* The worker with the fewest clients; of several, the one whose turn it is. */

@@ -20,6 +20,7 @@
 
 struct sg_hub;
 struct sg_console;
+struct sg_star_rule;
 struct sg_server;
 
 struct sg_server_config {
@@ -31,14 +32,16 @@ struct sg_server_config {
     struct sg_hub *hub;            /* required; outlives the server */
     struct sg_console *console;    /* takes over clients of database `segue`; NULL: those are refused */
 
-    int workers;                    /* 0: one per processor */
-    int max_client_conn;            /* sessions; 0: no limit but the process's descriptors */
-    int client_login_timeout_ms;    /* from accept to the first ReadyForQuery; 0: none */
-    int server_connect_timeout_ms;  /* per upstream connection attempt, names included; 0: none */
-    uint32_t max_packet_bytes;      /* longest message of a client; 0: SG_FRAME_MAX_BYTES */
-    size_t plan_cache_bytes;        /* per worker; 0: 16 MB */
-    size_t session_statement_bytes; /* prepared statement text remembered per session; 0: 64 MB */
-    enum sg_star star;
+    int workers;                           /* 0: one per processor */
+    int max_client_conn;                   /* sessions; 0: no limit but the process's descriptors */
+    int client_login_timeout_ms;           /* from accept to the first ReadyForQuery; 0: none */
+    int server_connect_timeout_ms;         /* per upstream connection attempt, names included; 0: none */
+    uint32_t max_packet_bytes;             /* longest message of a client; 0: SG_FRAME_MAX_BYTES */
+    size_t plan_cache_bytes;               /* per worker; 0: 16 MB */
+    size_t session_statement_bytes;        /* prepared statement text remembered per session; 0: 64 MB */
+    enum sg_star star;                     /* for clients that no rule fits */
+    const struct sg_star_rule *star_rules; /* the first that fits decides */
+    size_t star_rules_len;
     bool log_connections;
 };
 

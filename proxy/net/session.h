@@ -41,6 +41,7 @@ struct sg_session {
     bool is_client_reading, is_server_reading;
     bool is_ssl_asked, is_gss_asked;
     bool is_counted;    /* in sg_shared.sessions */
+    enum sg_star star;  /* what `*` means to this client */
     bool is_console;    /* logs in upstream only to be authenticated, then goes to the console */
     bool is_logged_in;  /* the first ReadyForQuery was seen */
     bool is_client_bye; /* Terminate was forwarded */
@@ -65,7 +66,7 @@ struct sg_session {
     struct sg_installed *pin; /* from the first message of a transaction until it has ended */
     struct sg_session *pin_next, *pin_prev;
     struct sg_statements statements;
-    struct { /* session_copy.c */
+    struct {                           /* session_copy.c */
         struct sg_copy_stream *stream; /* through which CopyData go; NULL: forwarded as they are */
         const struct sg_plan *plan;    /* whose copy the stream follows */
         struct sg_copy_portal *portals;

@@ -178,7 +178,7 @@ enum sg_verdict sg_rewrite_query(struct sg_session *s, const struct sg_message *
         set_malformed(&err);
         return refuse_query(s, &err);
     }
-    const struct sg_plan *plan = plan_of(s, query.sql, s->worker->shared->config.star, false);
+    const struct sg_plan *plan = plan_of(s, query.sql, s->star, false);
     if (is_refusal(plan)) {
         return refuse_query(s, &plan->error);
     }
@@ -205,7 +205,7 @@ static enum sg_verdict forward_parse(struct sg_session *s, struct sg_span name, 
     side->version = sg_statements_add(&s->statements, name, text, NULL, s->pin->epoch);
     side->version->batch = s->batch;
     /* Before the first mapping `*` can only mean the table as it is then: that shape stays the statement's. */
-    side->version->star = s->pin->mappings == 0 ? SG_STAR_OLD : s->worker->shared->config.star;
+    side->version->star = s->pin->mappings == 0 ? SG_STAR_OLD : s->star;
     sg_session_expect(s, SG_EXPECT_PARSE, SG_REPLY_FORWARD, side);
     return SG_FORWARD;
 }
@@ -245,7 +245,7 @@ enum sg_verdict sg_rewrite_parse(struct sg_session *s, const struct sg_message *
         set_malformed(&err);
         return refuse_parse(s, SG_SPAN_LIT(REFUSED_NAME), &err);
     }
-    enum sg_star star = s->worker->shared->config.star;
+    enum sg_star star = s->star;
     const struct sg_plan *plan = plan_of(s, parse.sql, star, true);
     if (is_refusal(plan)) {
         return refuse_parse(s, parse.name, &plan->error);

@@ -13,6 +13,8 @@
 #include "session.h"
 
 #include "cancel.h"
+#include "star_rules.h"
+
 #include "proxy/admin/console.h"
 #include "proxy/log.h"
 
@@ -223,6 +225,8 @@ static bool choose_kind(struct sg_session *s, const struct sg_startup *startup) 
         return false;
     }
     s->has_snapshots = true;
+    s->star = sg_star_rules_choose(w->shared->config.star_rules, w->shared->config.star_rules_len, startup,
+                                   w->shared->config.star);
     return true;
 }
 

@@ -182,6 +182,26 @@ def test_explain_rewrite_is_what_clients_get(segue, table):
         "action": "pass", "mappings": "", "sql": "SELECT 1", "reason": "", "hint": ""}
 
 
+def test_rules_for_clients(start_segue, cluster, database, table, tmp_path):
+    ini = tmp_path / "segue.ini"
+    ini.write_text(f"[databases]\n* = host={HOST} port={cluster.port}\n[segue]\nstar = both\n"
+                   f"[clients]\napplication_name billing v2 = new\nuser {SCRAM_USER} = old\n")
+    segue = start_segue(control=database, options=["-c", str(ini)])
+    segue.console.run(CREATE)
+    segue.console.start("m")
+    cluster.admin(f"ALTER ROLE {SCRAM_USER} SUPERUSER")
+
+    def shape(**who):
+        cursor = segue.connect(**who).cursor()
+        cursor.execute("SELECT * FROM users WHERE user_id = 1")
+        return [column.name for column in cursor.description], cursor.fetchone()
+
+    assert shape() == (["user_id", "nickname", "username"], (1, "n1", "n1"))
+    assert shape(application_name="billing v2") == (["user_id", "username"], (1, "n1"))
+    assert shape(application_name="billing v1") == shape()
+    assert shape(user=SCRAM_USER, password=SCRAM_PASSWORD) == (["user_id", "nickname"], (1, "n1"))
+
+
 def test_drivers_that_open_transactions(segue, table):
     conn = psycopg2.connect(segue.conninfo("segue"))
     cursor = conn.cursor()

@@ -166,6 +166,24 @@ Test(config, values_read_back_as_they_are_shown) {
     sg_config_free(config);
 }
 
+Test(config, rules_for_clients) {
+    const char *faults;
+    struct sg_config *config = parse(DATABASE "[clients]\nuser a b = new\ndatabase x=old\n", NULL, 0, &faults);
+    cr_assert(config, "%s", faults);
+    cr_assert_eq(config->clients_len, 2u);
+    cr_expect_eq(config->clients[0].key, SG_CLIENT_USER);
+    cr_expect_str_eq(config->clients[0].value, "a b");
+    cr_expect_eq(config->clients[0].star, SG_STAR_NEW);
+    cr_expect_eq(config->clients[1].key, SG_CLIENT_DATABASE);
+    struct sg_config *other = parse(DATABASE "[clients]\nuser a b = old\ndatabase x=old\n", NULL, 0, &faults);
+    cr_expect_not(sg_config_same_lists(config, other));
+    sg_config_keep_lists(other, config);
+    cr_expect(sg_config_same_lists(config, other));
+    sg_config_free(config);
+    cr_expect_str_eq(other->clients[0].value, "a b", "what is kept does not hang on what it was taken from");
+    sg_config_free(other);
+}
+
 Test(config, addresses) {
     static const struct {
         const char *address, *host, *port; /* host NULL: refused */
