@@ -8,6 +8,7 @@
     X(CANNOT_CONNECT, "08001")                   \
     X(PROTOCOL_VIOLATION, "08P01")               \
     X(FEATURE_NOT_SUPPORTED, "0A000")            \
+    X(IN_FAILED_SQL_TRANSACTION, "25P02")        \
     X(INVALID_AUTHORIZATION, "28000")            \
     X(SYNTAX_ERROR, "42601")                     \
     X(INSUFFICIENT_PRIVILEGE, "42501")           \

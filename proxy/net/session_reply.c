@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void send_reply(struct sg_session *s) {
     struct sg_buf *message = &s->worker->message;
@@ -45,6 +46,20 @@ static enum sg_verdict map_position(struct sg_session *s, const struct sg_messag
     return mapped == server_position ? SG_FORWARD : send_with_position(s, m, mapped);
 }
 
+/* In a transaction that has failed the server looks at no statement beyond its grammar: that comes first. */
+static void say_refused(struct sg_session *s, const struct sg_error *refusal) {
+    struct sg_error err = {0};
+    bool is_failed = s->tx_status == 'E' && !s->is_answered;
+    bool is_grammar = strcmp(refusal->sqlstate, sg_sqlstate_code(SG_SQLSTATE_SYNTAX_ERROR)) == 0;
+    if (is_failed && !is_grammar) {
+        sg_error_set(&err, SG_SQLSTATE_IN_FAILED_SQL_TRANSACTION,
+                     "current transaction is aborted, commands ignored until end of transaction block");
+        refusal = &err;
+    }
+    sg_msg_error(&s->worker->message, "ERROR", refusal);
+    send_reply(s);
+}
+
 enum sg_verdict sg_reply_error(struct sg_session *s, const struct sg_message *m) {
     struct sg_expectation front;
     if (!sg_expect_front(&s->expect, &front) || !front.side) {
@@ -58,8 +73,7 @@ enum sg_verdict sg_reply_error(struct sg_session *s, const struct sg_message *m)
     if (!is_ours) {
         return SG_FORWARD;
     }
-    sg_msg_error(&s->worker->message, "ERROR", front.side->error);
-    send_reply(s);
+    say_refused(s, front.side->error);
     return SG_ABSORB;
 }
 

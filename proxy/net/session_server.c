@@ -327,9 +327,11 @@ enum sg_verdict sg_server_decide(void *owner, const struct sg_message *m) {
     case 'G':
     case 'W':
         return on_copy_in(s, m);
-    case 'E':
+    case 'E': {
+        enum sg_verdict verdict = on_error(s, m);
         s->is_answered = true;
-        return on_error(s, m);
+        return verdict;
+    }
     case 'N':
         return sg_reply_notice(s, m);
     case 'S':

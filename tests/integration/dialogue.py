@@ -147,10 +147,15 @@ class Dialogue:
         self.at = max(self.at, enough.at)
         return self
 
+    def say_until(self, content, enough):
+        """Sends, then waits until enough() says so."""
+        self._pump(content, enough)
+        self.at = len(self.messages)
+        return self
+
     def say_last(self, *content):
         """Sends, then waits for the other side to close."""
-        self._pump(b"".join(content), lambda: self.is_over)
-        return self
+        return self.say_until(b"".join(content), lambda: self.is_over)
 
     def no_more(self):
         """Proves that nothing is left over: what an extra Sync is answered with is one ReadyForQuery."""

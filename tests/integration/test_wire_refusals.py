@@ -54,7 +54,7 @@ def in_a_transaction(d, bad):
 
 @dialogue
 def in_a_failed_transaction(d, bad):
-    d.say(Q("begin"), Q("select 1/0"), ready=2)
+    d.say(Q("begin"), Q("select 1/0"), Q(bad), P(bad), S, P(bad), B(), E(), S, Q("selec"), ready=6)
     d.say(Q("rollback"), P(bad), S, ready=2)
 
 
@@ -141,6 +141,9 @@ def talk(world, port, function, bad, cut):
     told = []
     for kind, body in messages:
         is_refusal = kind == b"E" and error_fields(body)["C"] == sqlstate
+        if kind == b"E" and not is_refusal:
+            # Who raised it shows only in the place of PostgreSQL's source.
+            body = {field: value for field, value in error_fields(body).items() if field not in "FLR"}
         told.append((kind, "refused") if is_refusal else (kind, body))
     assert (b"E", "refused") in told
     return told, partial, is_over
