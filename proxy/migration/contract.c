@@ -13,8 +13,9 @@
 #include "proxy/migration/mirror.h"
 #include "proxy/migration/verify.h"
 
-static const char is_prepared_sql[] = "SELECT count(*) FROM segue.target t JOIN pg_trigger g ON g.tgrelid = t.relid"
-                                      " AND g.tgname = '~segue_guard_' || t.id AND g.tgqual IS NULL WHERE t.id = $1";
+static const char is_prepared_sql[] =
+    "SELECT count(*) FROM segue.target t JOIN pg_proc p ON p.oid = to_regproc(t.guard_fn)"
+    " WHERE t.id = $1 AND p.prosrc LIKE '%-- mode: contract%'";
 
 static const char turn_sql[] =
     "SELECT unnest(ARRAY["

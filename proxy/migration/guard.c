@@ -16,6 +16,18 @@
  */
 #include "proxy/migration/guard.h"
 
+/* One lock for each unique index that has the column, on a hash of its key. Where equal keys may have different texts,
+ * or the key is an expression, all upserts share one lock. */
+#define UPSERT_LOCKS                                                                                                 \
+    "SELECT format(E'  IF TG_OP = ''INSERT'' AND current_query() ~* ''conflict'' THEN\\n%s  END IF;\\n',"            \
+    "  string_agg(format(E'    PERFORM pg_advisory_xact_lock(hashtext(''segue.upsert.%s''), %s);\\n', i.indexrelid," \
+    "    CASE WHEN k.hashable THEN format('hashtext(concat_ws(''|'', %s))', k.texts) ELSE '0' END), ''"              \
+    "    ORDER BY i.indexrelid))"                                                                                    \
+    " FROM segue.old_index i JOIN pg_index x USING (indexrelid), LATERAL (SELECT x.indexprs IS NULL"                 \
+    "   AND bool_and(segue.has_exact_equality(a.atttypid, a.attcollation)) AS hashable,"                             \
+    "   string_agg(format('NEW.%I::text', a.attname), ', ' ORDER BY a.attnum) AS texts FROM pg_attribute a"          \
+    "   WHERE a.attrelid = x.indrelid AND a.attnum = ANY ((x.indkey::int2[])[0:x.indnkeyatts - 1])) k"
+
 /* $2: mode. A volatile default cannot be compared with, so there the column counts as set when the other one is not. */
 static const char function_sql[] =
     "WITH t AS (SELECT *, segue.differs(exact, 'NEW.' || new, 'NEW.' || old) AS differ,"
@@ -26,9 +38,7 @@ static const char function_sql[] =
     "old_given,"
     "   CASE WHEN new_volatile THEN 'NOT old_set' ELSE"
     "     segue.differs(exact, 'NEW.' || new, format('(%s)::%s', coalesce(new_default, 'NULL'), type)) END AS "
-    "new_given,"
-    "   EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = relid AND i.indisunique"
-    "     AND (i.indpred IS NOT NULL OR i.indexprs IS NOT NULL)) AS odd_unique"
+    "new_given"
     "  FROM segue.target WHERE id = $1),"
     " piece AS (SELECT *,"
     "   CASE WHEN old_volatile THEN format('new_set := %s; old_set := %s;', new_given, old_given)"
@@ -38,17 +48,14 @@ static const char function_sql[] =
     "   CASE WHEN $2::text = 'contract' THEN 'NOT take_new'"
     "        ELSE format('(CASE TG_OP WHEN ''INSERT'' THEN %s ELSE old_set OR new_set END)',"
     "          CASE WHEN old_volatile THEN 'new_set' ELSE 'true' END) END AS is_repair,"
-    "   CASE WHEN $2::text = 'contract' THEN format($body$\n"
-    "  IF TG_OP = 'INSERT' AND current_query() ~* 'conflict' THEN\n"
-    "    PERFORM pg_advisory_xact_lock(hashtext('segue.upsert.%s'), %s);\n"
-    "  END IF;\n"
-    "$body$, id, CASE WHEN exact AND NOT odd_unique THEN format('hashtext(NEW.%s::text)', new) ELSE '0' END)"
-    "   ELSE '' END AS upsert_lock,"
+    "   CASE WHEN $2::text = 'contract' THEN (" UPSERT_LOCKS
+    " WHERE i.id = t.id AND i.indisunique HAVING count(*) > 0) END AS upsert_locks,"
     "   format('segue.guard_seen_%s', id) AS seen FROM t)"
     "SELECT format('CREATE SEQUENCE IF NOT EXISTS %s', guard_seq) FROM piece"
     " UNION ALL "
     "SELECT format('CREATE OR REPLACE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER"
     "   SET search_path = pg_catalog, pg_temp AS %L', guard_fn, format($body$\n"
+    "-- mode: %12$s\n"
     "DECLARE old_set boolean; new_set boolean; take_new boolean;\n"
     "BEGIN\n"
     "  IF %1$s THEN\n"
@@ -68,21 +75,23 @@ static const char function_sql[] =
     "  END IF;\n"
     "%11$s"
     "  RETURN NEW;\n"
-    "END $body$, differ, on_insert, on_update, take_new, old, new, is_repair, guard_seq, seen, id, upsert_lock))"
+    "END $body$, differ, on_insert, on_update, take_new, old, new, is_repair, guard_seq, seen, id, upsert_locks, "
+    "$2::text))"
     " FROM piece"
     " UNION ALL "
     "SELECT format('REVOKE ALL ON FUNCTION %s() FROM PUBLIC', guard_fn) FROM piece";
 
-/* The upsert lock is for rows whose columns agree, too: while contracting the trigger has no WHEN. */
+/* The upsert lock is for rows whose columns agree, too: then the trigger has no WHEN. */
 static const char trigger_sql[] =
     "SELECT unnest(ARRAY["
     " format('DROP TRIGGER IF EXISTS %s ON %s', guard_trigger, tab),"
     " format('CREATE TRIGGER %s BEFORE INSERT OR UPDATE ON %s FOR EACH ROW %s EXECUTE FUNCTION %s()', guard_trigger, "
     "tab,"
-    "   CASE WHEN $2::text = 'contract' THEN '' ELSE"
-    "     format('WHEN (%s)', segue.differs(exact, 'NEW.' || new, 'NEW.' || old)) END, guard_fn),"
+    "   CASE WHEN $2::text <> 'contract' OR NOT EXISTS (SELECT 1 FROM segue.old_index i WHERE i.id = t.id"
+    "     AND i.indisunique) THEN format('WHEN (%s)', segue.differs(exact, 'NEW.' || new, 'NEW.' || old)) END, "
+    "guard_fn),"
     " format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %s', tab, guard_trigger)])"
-    " FROM segue.target WHERE id = $1";
+    " FROM segue.target t WHERE id = $1";
 
 static const char drop_sql[] = "SELECT unnest(ARRAY["
                                " format('DROP TRIGGER IF EXISTS %s ON %s', guard_trigger, tab),"
