@@ -62,11 +62,29 @@ const uint8_t *sg_csv_scan(struct sg_copy_stream *st, const uint8_t *p, const ui
     return p;
 }
 
+/* A quote that is never closed is the server's to report: nothing may be added that could close it, and it has to be
+ * seen. */
+static void end_quoted(struct sg_copy_stream *st) {
+    const struct sg_rows *rows = &st->rows;
+    if (!rows->is_withheld)
+        return;
+    if (st->copy->marks[rows->mark].change == SG_COPY_DROP) {
+        sg_put(st, &st->copy->delimiter, 1);
+        sg_put(st, &st->copy->quote, 1);
+    } else {
+        struct sg_span bytes = sg_capture_bytes(&st->captures[rows->mark]);
+        sg_put(st, bytes.ptr, bytes.len);
+    }
+}
+
 void sg_csv_end(struct sg_copy_stream *st) {
     static const uint8_t none;
-    /* A quote that is never closed is the server's to report: nothing may be added that could close it. */
-    if (st->lines.is_quoted || !st->rows.is_begun)
+    if (!st->rows.is_begun)
         return;
+    if (st->lines.is_quoted) {
+        end_quoted(st);
+        return;
+    }
     sg_rows_chunk(st, &none);
-    sg_rows_line_end(st, &none);
+    sg_rows_last_line_end(st, &none);
 }

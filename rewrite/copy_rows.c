@@ -42,7 +42,8 @@ static void open_mark(struct sg_copy_stream *st, const uint8_t *run, const uint8
         put_to(st, run);
 }
 
-/* The name a header field spells: quotes doubled or not, escapes undone. False when it is longer than any name. */
+/* The name that a header field spells. False when no name of a column is like it: too long, or with characters that
+ * only an escape can write. */
 static bool header_name(const struct sg_copy *copy, struct sg_span raw, char *name, size_t size) {
     const bool is_text = copy->format == SG_COPY_TEXT;
     bool is_quoted = false;
@@ -50,16 +51,17 @@ static bool header_name(const struct sg_copy *copy, struct sg_span raw, char *na
     for (size_t i = 0; i < raw.len; i++) {
         uint8_t c = (uint8_t)raw.ptr[i];
         uint8_t next = i + 1 < raw.len ? (uint8_t)raw.ptr[i + 1] : 0;
-        if (is_text
-                ? c == '\\' && i + 1 < raw.len
-                : is_quoted && c == copy->escape && i + 1 < raw.len && (next == copy->escape || next == copy->quote)) {
+        if (is_text && c == '\\' && i + 1 < raw.len) {
+            c = strchr("bfnrtvx01234567", next) ? 0 : next;
+            i++;
+        } else if (is_quoted && c == copy->escape && i + 1 < raw.len && (next == copy->escape || next == copy->quote)) {
             c = next;
             i++;
         } else if (!is_text && c == copy->quote) {
             is_quoted = !is_quoted;
             continue;
         }
-        if (n + 1 >= size)
+        if (n + 1 >= size || c == 0)
             return false;
         name[n++] = (char)c;
     }
@@ -180,6 +182,21 @@ void sg_rows_line_end(struct sg_copy_stream *st, const uint8_t *at) {
         sg_put(st, delimiter_of(st), 1);
     }
     rows->is_header = false;
+}
+
+void sg_rows_last_line_end(struct sg_copy_stream *st, const uint8_t *at) {
+    uint32_t fields = st->rows.field + 1;
+    bool is_gone = st->rows.is_none_kept && !looks_complete(st, fields);
+    sg_rows_line_end(st, at);
+    if (is_gone)
+        sg_put(st, "\n", 1); /* all it had was dropped: without this the server would not see that there was a line */
+}
+
+void sg_rows_lone_backslash(struct sg_copy_stream *st) {
+    if (looks_complete(st, 1))
+        sg_put(st, delimiter_of(st), 1);
+    else
+        sg_put(st, "\\", 1);
 }
 
 bool sg_rows_line_is(const struct sg_copy_stream *st, const uint8_t *at, struct sg_span text) {

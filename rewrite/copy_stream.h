@@ -111,6 +111,10 @@ void sg_rows_inject(struct sg_copy_stream *st, const char *bytes, size_t len);
 void sg_rows_marked_delimiter(struct sg_copy_stream *st, const uint8_t *at);
 /* The line ends before at: adds what the row lacks. */
 void sg_rows_line_end(struct sg_copy_stream *st, const uint8_t *at);
+/* The same for a line that only the end of the data ends, or the end marker. */
+void sg_rows_last_line_end(struct sg_copy_stream *st, const uint8_t *at);
+/* Text: the last line is a backslash and no more: one field, of no value, where more were wanted. */
+void sg_rows_lone_backslash(struct sg_copy_stream *st);
 /* And the next begins at at. */
 void sg_rows_line_begin(struct sg_copy_stream *st, const uint8_t *at);
 static inline bool sg_rows_line_is_empty(const struct sg_copy_stream *st, const uint8_t *at) {

@@ -9,7 +9,7 @@ static const uint8_t *on_backslash(struct sg_copy_stream *st, const uint8_t *at,
     }
     if (at[1] == '.') {
         if (!sg_rows_line_is_empty(st, at))
-            sg_rows_line_end(st, at); /* what stands before the end marker is a row to the server */
+            sg_rows_last_line_end(st, at); /* what stands before the end marker is a row to the server */
         sg_copy_pass(st);
         return NULL;
     }
@@ -22,7 +22,7 @@ static const uint8_t *after_backslash(struct sg_copy_stream *st, const uint8_t *
     st->lines.has_backslash = false;
     if (*p == '.') {
         if (!sg_rows_line_is_empty(st, p))
-            sg_rows_line_end(st, p);
+            sg_rows_last_line_end(st, p);
         sg_put(st, "\\", 1);
         sg_copy_pass(st);
         return p;
@@ -64,7 +64,7 @@ void sg_text_end(struct sg_copy_stream *st) {
     bool is_all = st->lines.has_backslash && !st->rows.is_begun && st->copy->columns > 1;
     sg_rows_chunk(st, &none);
     if (is_all)
-        sg_put(st, "\\", 1);
+        sg_rows_lone_backslash(st);
     else
-        sg_rows_line_end(st, &none);
+        sg_rows_last_line_end(st, &none);
 }

@@ -194,6 +194,15 @@ Test(copy_text, a_short_row_does_not_become_right_by_dropping) {
     check(&first, "a\n\n", "\t\n\t\n");
 }
 
+Test(copy_text, a_last_line_of_dropped_fields_only_is_still_seen) {
+    struct sg_copy first = text(3, first_dropped, 1), two = text(3, two_dropped, 2);
+    check(&first, "a", "\n");
+    check(&first, "a\\.", "\n\\.");
+    check(&two, "a\tb", "\t");
+    check(&two, "\\", "\t");
+    check(&first, "\\", "\\");
+}
+
 Test(copy_text, repeated_and_dropped_in_one_row) {
     struct sg_copy copy = text(4, mixed, 3);
     check(&copy, "a\tb\tc\td\ne\tf\tg\th\n", "a\tc\td\ta\tc\ne\tg\th\te\tg\n");
@@ -209,6 +218,10 @@ Test(copy_text, a_header_is_passed_or_gets_names) {
     check(&copy, "id\tusername\n1\tann\n", "id\tnickname\tusername\n1\tann\tann\n");
     check(&copy, "id\tother\n1\tann\n", "id\tother\tusername\n1\tann\tann\n");
     check(&copy, "id\n1\tann\n", "id\n1\tann\tann\n");
+    /* A line feed, and no name. */
+    check(&copy, "id\t\\nickname\n1\tann\n", "id\t\\nickname\tusername\n1\tann\tann\n");
+    check(&copy, "id\tnick\\name\n1\tann\n", "id\tnick\\name\tusername\n1\tann\tann\n");
+    check(&copy, "id\tnic\\kname\n1\tann\n", "id\tnickname\tusername\n1\tann\tann\n");
 }
 
 Test(copy_text, second_bytes_that_look_like_a_backslash) {
@@ -258,6 +271,16 @@ Test(copy_csv, the_end_marker_only_alone_on_a_line) {
 Test(copy_csv, quotes_that_do_not_end_are_left_to_the_server) {
     struct sg_copy copy = csv(2, second_twice, 1);
     check(&copy, "1,\"ann\n2,bob\n", "1,\"ann\n2,bob\n");
+}
+
+Test(copy_csv, quotes_that_do_not_end_in_a_field_that_is_held_back) {
+    struct sg_copy copy = csv(3, last_dropped, 1);
+    check(&copy, "1,x,\"ann\n2,y,z\n", "1,x,\"");
+    copy.header = SG_COPY_HEADER_MATCH;
+    check(&copy, "id,\"nick", "id,\"nick");
+    copy = csv(2, second_twice, 1);
+    copy.header = SG_COPY_HEADER_MATCH;
+    check(&copy, "id,\"nickname", "id,\"nickname");
 }
 
 Test(copy_csv, unfinished_last_line) {
