@@ -81,19 +81,20 @@ static void write_tick(FILE *out, const struct scale *scale, double value) {
 
 static void write_grid(FILE *out, const struct scale *scale) {
     double step = nice_step(scale->high, TICKS_WANTED);
-    bool few_decades = scale->high / scale->low < 101;
-    for (double value = scale->low; value <= scale->high * 1.0001;
-         value = scale->logarithmic ? value * 10 : value + step) {
+    int ticks = (int)lround(scale->logarithmic ? log10(scale->high / scale->low) : (scale->high - scale->low) / step);
+    bool few_decades = scale->logarithmic && ticks <= 2;
+    for (int i = 0; i <= ticks; i++) {
+        double value = scale->logarithmic ? scale->low * pow(10, i) : scale->low + i * step;
         write_tick(out, scale, value);
-        if (scale->logarithmic && few_decades && value * 2 < scale->high) {
+        if (few_decades && i < ticks) {
             write_tick(out, scale, value * 2);
             write_tick(out, scale, value * 5);
         }
     }
     step = nice_step(scale->seconds, 10);
-    for (double second = 0; second <= scale->seconds; second += step)
-        fprintf(out, "<text class=\"label middle\" x=\"%.1f\" y=\"%.1f\">%.0f s</text>\n", x_of(scale, second),
-                HEIGHT - 8, second);
+    for (int i = 0; i * step <= scale->seconds; i++)
+        fprintf(out, "<text class=\"label middle\" x=\"%.1f\" y=\"%.1f\">%.0f s</text>\n", x_of(scale, i * step),
+                HEIGHT - 8, i * step);
 }
 
 /* A name stands right of the line where its stage begins, or left of it where the drawing ends; in the first row that

@@ -37,15 +37,18 @@ static PGresult *run(PGconn *conn, const struct sg_names *names, const char *tex
     return res;
 }
 
+static const char create_sql[] =
+    "CREATE TABLE {t} (user_id bigint PRIMARY KEY, {o} varchar(100) DEFAULT '" SG_DEFAULT_NAME
+    "', city_id integer NOT NULL DEFAULT 1, version bigint NOT NULL DEFAULT 0, "
+    "updated_at timestamptz NOT NULL DEFAULT now())";
+
 bool sg_database_init(PGconn *conn, const struct sg_names *names, long long rows) {
     /* A column of the cities has the old name, too: no business of the migration. */
     static const char *const steps[] = {
         "DROP TABLE IF EXISTS {t}, {c}",
         "CREATE TABLE {c} (city_id integer PRIMARY KEY, {o} text NOT NULL)",
         "INSERT INTO {c} SELECT i, 'city ' || i FROM generate_series(1, 16) AS i",
-        "CREATE TABLE {t} (user_id bigint PRIMARY KEY, {o} varchar(100) DEFAULT '" SG_DEFAULT_NAME
-        "', city_id integer NOT NULL DEFAULT 1, version bigint NOT NULL DEFAULT 0, "
-        "updated_at timestamptz NOT NULL DEFAULT now())",
+        create_sql,
         "INSERT INTO {t} SELECT i, 'nick-' || i, i % 16 + 1 FROM generate_series(1::bigint, $1::bigint) AS i",
         "INSERT INTO {t} SELECT -i, 'hot.0', 1 FROM generate_series(1, $1::integer) AS i",
         "CREATE INDEX ON {t} ({o})",

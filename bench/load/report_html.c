@@ -107,8 +107,8 @@ static void put_head(FILE *out, const struct sg_report *report) {
         fputs(" rows at the start", out);
     }
     if (report->server) {
-        fputs(", PostgreSQL ", out);
-        put_text(out, report->server);
+        /* Without the packager's addition in parentheses. */
+        fprintf(out, ", PostgreSQL %.*s", (int)strcspn(report->server, " <&"), report->server);
     }
     fputs("</div>\n", out);
 }
