@@ -458,6 +458,7 @@ static void free_session(struct sg_session *s) {
     sg_expect_free(&s->expect);
     sg_copy_stop(s);
     sg_copy_forget_portals(s);
+    sg_text_unref(s->deallocation);
     sg_statements_free(&s->statements);
     sg_flow_free(&s->from_client);
     sg_flow_free(&s->from_server);

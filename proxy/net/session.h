@@ -66,6 +66,9 @@ struct sg_session {
     struct sg_installed *pin; /* from the first message of a transaction until it has ended */
     struct sg_session *pin_next, *pin_prev;
     struct sg_statements statements;
+    bool has_deallocations;            /* a text that deallocates was prepared */
+    bool is_clearing;                  /* every prepared statement is about to end: what uses one waits */
+    struct sg_text *deallocation;      /* that is bound to the unnamed portal */
     struct {                           /* session_copy.c */
         struct sg_copy_stream *stream; /* through which CopyData go; NULL: forwarded as they are */
         const struct sg_plan *plan;    /* whose copy the stream follows */

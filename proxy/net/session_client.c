@@ -29,7 +29,11 @@ static bool is_rewritable(uint8_t type) {
 
 /* A transaction never begins under a snapshot older than the installed one, so a client that pipelines without end
  * cannot hold up a barrier: at the end of a batch it waits for the replies, and its next transaction is pinned anew. */
-static bool must_drain_first(const struct sg_session *s) {
+static bool must_drain_first(struct sg_session *s) {
+    s->is_clearing = s->is_clearing && s->expect.len > 0;
+    if (s->is_clearing) {
+        return true;
+    }
     return s->pin && s->pin != s->worker->installed && s->is_batch_start && s->expect.len > 0 && !s->is_copy_in;
 }
 
@@ -52,6 +56,12 @@ static enum sg_verdict on_copy_end(struct sg_session *s, uint8_t type) {
     } else if (s->expect.runs > 0) {
         sg_expect_push(&s->expect, SG_EXPECT_COPY_END, SG_REPLY_FORWARD, NULL);
     }
+    return SG_FORWARD;
+}
+
+static enum sg_verdict on_execute(struct sg_session *s, const struct sg_message *m) {
+    struct sg_side *side = sg_copy_execute(s, m);
+    sg_session_expect(s, SG_EXPECT_EXECUTE, SG_REPLY_FORWARD, side ? side : sg_rewrite_execute(s, m));
     return SG_FORWARD;
 }
 
@@ -134,8 +144,7 @@ enum sg_verdict sg_client_decide(void *owner, const struct sg_message *m) {
         return on_sync(s);
     case 'E':
         sg_count(&s->worker->counters.statements, 1);
-        sg_session_expect(s, SG_EXPECT_EXECUTE, SG_REPLY_FORWARD, sg_copy_execute(s, m));
-        return SG_FORWARD;
+        return on_execute(s, m);
     case 'F':
         return forward_expecting(s, SG_EXPECT_FUNCTION);
     case 'c':

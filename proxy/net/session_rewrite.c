@@ -13,6 +13,7 @@
  */
 #include "session_rewrite.h"
 
+#include "deallocate.h"
 #include "session_copy.h"
 
 #include <stdlib.h>
@@ -32,7 +33,7 @@ static const struct sg_installed *snapshot_in_force(const struct sg_session *s) 
 /* Does it matter which statement a Bind names? Not while all are right as they are and none was rewritten. */
 static bool are_names_needed(const struct sg_session *s) {
     const struct sg_statements *st = &s->statements;
-    return sg_copy_has_portals(s) ||
+    return s->has_deallocations || sg_copy_has_portals(s) ||
            (st->versions > 0 && (st->rewritten > 0 || st->uniform_epoch != snapshot_in_force(s)->epoch));
 }
 
@@ -54,7 +55,10 @@ size_t sg_rewrite_need(const struct sg_session *s, const struct sg_message *m) {
     bool is_small = m->body_bytes <= HEAD_MAX_BYTES;
     switch (m->type) {
     case 'Q':
-        return snapshot_in_force(s)->mappings > 0 && m->body_bytes <= SG_STATEMENT_HOLD_BYTES ? m->body_bytes : 0;
+        if (snapshot_in_force(s)->mappings == 0) {
+            return s->statements.versions > 0 && is_small ? m->body_bytes : 0;
+        }
+        return m->body_bytes <= SG_STATEMENT_HOLD_BYTES ? m->body_bytes : 0;
     case 'P':
         return parse_need(s, m);
     case 'B':
@@ -64,7 +68,7 @@ size_t sg_rewrite_need(const struct sg_session *s, const struct sg_message *m) {
     case 'C':
         return s->statements.versions > 0 && is_small ? m->body_bytes : 0;
     case 'E':
-        return sg_copy_has_portals(s) && is_small ? m->body_bytes : 0;
+        return (sg_copy_has_portals(s) || s->deallocation) && is_small ? m->body_bytes : 0;
     default:
         return 0;
     }
@@ -163,12 +167,71 @@ static void side_set_plan(struct sg_side *side, const struct sg_plan *plan, stru
     side->text = sg_text_ref(text);
 }
 
+/* ---- Statements that end prepared statements ---- */
+
+/* What the completion of this text does to what is remembered; NULL: nothing. */
+static struct sg_side *deallocation_side(struct sg_session *s, struct sg_span sql) {
+    char name[SG_NAME_BYTES];
+    if (sg_deallocation_of(sql, name) != SG_DEALLOCATE_ONE || !sg_statements_find(&s->statements, sg_span_of(name))) {
+        return NULL;
+    }
+    struct sg_side *side = sg_worker_side(s->worker);
+    side->version = sg_statements_add_close(&s->statements, sg_span_of(name));
+    return side;
+}
+
+/* A Query ends the unnamed statement, also if it fails. side may be NULL, and is returned or made. */
+static struct sg_side *end_unnamed(struct sg_session *s, struct sg_side *side) {
+    if ((side && side->version) || !sg_statements_find(&s->statements, SG_SPAN_LIT(""))) {
+        return side;
+    }
+    side = side ? side : sg_worker_side(s->worker);
+    side->version = sg_statements_add_close(&s->statements, SG_SPAN_LIT(""));
+    return side;
+}
+
+static enum sg_verdict forward_query(struct sg_session *s, const struct sg_message *m) {
+    struct sg_query query;
+    struct sg_side *side = NULL;
+    if (s->statements.versions > 0 && m->have == m->body_bytes &&
+        sg_query_read(m->body, m->have, &query) == SG_READ_OK) {
+        char name[SG_NAME_BYTES];
+        side = deallocation_side(s, query.sql);
+        s->is_clearing = sg_deallocation_of(query.sql, name) == SG_DEALLOCATE_ALL;
+    }
+    sg_session_expect(s, SG_EXPECT_QUERY, SG_REPLY_FORWARD, end_unnamed(s, side));
+    return SG_FORWARD;
+}
+
+/* A text that deallocates was parsed, and now it is bound: to the unnamed portal, as drivers do it. */
+static void note_bound_text(struct sg_session *s, struct sg_span portal, const struct sg_version *v) {
+    char name[SG_NAME_BYTES];
+    if (portal.len > 0) {
+        return;
+    }
+    sg_text_unref(s->deallocation);
+    s->deallocation = NULL;
+    if (s->has_deallocations && v && v->text && sg_deallocation_of(sg_text_sql(v->text), name) == SG_DEALLOCATE_ONE) {
+        s->deallocation = sg_text_ref(v->text);
+    }
+}
+
+struct sg_side *sg_rewrite_execute(struct sg_session *s, const struct sg_message *m) {
+    struct sg_execute execute;
+    if (!s->deallocation || m->have < m->body_bytes || sg_execute_read(m->body, m->have, &execute) != SG_READ_OK ||
+        execute.portal.len > 0) {
+        return NULL;
+    }
+    return deallocation_side(s, sg_text_sql(s->deallocation));
+}
+
+/* ---- Query ---- */
+
 enum sg_verdict sg_rewrite_query(struct sg_session *s, const struct sg_message *m) {
     struct sg_error err = {0};
     struct sg_query query = {0};
     if (s->pin->mappings == 0) {
-        sg_session_expect(s, SG_EXPECT_QUERY, SG_REPLY_FORWARD, NULL);
-        return SG_FORWARD;
+        return forward_query(s, m);
     }
     if (m->body_bytes > SG_STATEMENT_HOLD_BYTES) {
         set_too_long(&err);
@@ -183,8 +246,7 @@ enum sg_verdict sg_rewrite_query(struct sg_session *s, const struct sg_message *
         return refuse_query(s, &plan->error);
     }
     if (!plan) {
-        sg_session_expect(s, SG_EXPECT_QUERY, SG_REPLY_FORWARD, NULL);
-        return SG_FORWARD;
+        return forward_query(s, m);
     }
     struct sg_side *side = sg_worker_side(s->worker);
     side->plan = sg_plan_ref(plan);
@@ -192,7 +254,7 @@ enum sg_verdict sg_rewrite_query(struct sg_session *s, const struct sg_message *
     side->is_copy = plan->copy != NULL;
     sg_msg_query(&s->worker->message, plan->sql);
     send_message(s);
-    sg_session_expect(s, SG_EXPECT_QUERY, SG_REPLY_FORWARD, side);
+    sg_session_expect(s, SG_EXPECT_QUERY, SG_REPLY_FORWARD, end_unnamed(s, side));
     sg_count(&s->worker->counters.rewritten, 1);
     return SG_ABSORB;
 }
@@ -257,6 +319,8 @@ enum sg_verdict sg_rewrite_parse(struct sg_session *s, const struct sg_message *
         set_not_remembered(&err);
         return refuse_parse(s, parse.name, &err);
     }
+    char name[SG_NAME_BYTES];
+    s->has_deallocations = s->has_deallocations || sg_deallocation_of(parse.sql, name) == SG_DEALLOCATE_ONE;
     enum sg_verdict verdict = SG_ABSORB;
     if (plan) {
         send_parse(s, parse.name, text, plan, star, SG_REPLY_FORWARD);
@@ -310,7 +374,8 @@ static void renew(struct sg_session *s, struct sg_span name, struct sg_version *
 static enum sg_verdict prepare_use(struct sg_session *s, struct sg_span name, struct sg_version *v) {
     struct sg_error err = {0};
     if (is_ambiguous(s, v)) {
-        return sg_session_stall(s, 0);
+        return sg_session_stall(s,
+                                UINT32_MAX); /* looked at anew with every reply: what follows that Sync has none yet */
     }
     if ((v->epoch == s->pin->epoch && !v->is_lost) || is_known_failed(s)) {
         return SG_FORWARD;
@@ -371,7 +436,9 @@ enum sg_verdict sg_rewrite_bind(struct sg_session *s, const struct sg_message *m
     enum sg_verdict verdict = use(s, head.statement, SG_EXPECT_BIND);
     if (verdict == SG_FORWARD) {
         const struct sg_statement *statement = sg_statements_find(&s->statements, head.statement);
-        sg_copy_bind(s, head.portal, statement ? statement->newest : NULL);
+        const struct sg_version *version = statement ? statement->newest : NULL;
+        sg_copy_bind(s, head.portal, version);
+        note_bound_text(s, head.portal, version);
     }
     return verdict;
 }

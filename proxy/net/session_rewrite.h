@@ -14,6 +14,8 @@ enum sg_verdict sg_rewrite_query(struct sg_session *s, const struct sg_message *
 enum sg_verdict sg_rewrite_parse(struct sg_session *s, const struct sg_message *m);
 enum sg_verdict sg_rewrite_bind(struct sg_session *s, const struct sg_message *m);
 enum sg_verdict sg_rewrite_describe(struct sg_session *s, const struct sg_message *m);
+/* What the expectation of an Execute carries; NULL: nothing. */
+struct sg_side *sg_rewrite_execute(struct sg_session *s, const struct sg_message *m);
 enum sg_verdict sg_rewrite_close(struct sg_session *s, const struct sg_message *m);
 
 #endif

@@ -126,18 +126,20 @@ static void drop_markers(struct sg_session *s) {
     }
 }
 
+static void confirm_version(struct sg_session *s, struct sg_expectation *entry) {
+    if (entry->side && entry->side->version) {
+        sg_statements_confirm(&s->statements, entry->side->version);
+        entry->side->version = NULL;
+    }
+}
+
 static enum sg_verdict complete(struct sg_session *s, enum sg_expect_kind kind) {
     struct sg_expectation entry;
     if (!seek(s, kind) || !sg_expect_pop(&s->expect, &entry)) {
         return SG_FORWARD;
     }
-    if (entry.side) {
-        if (entry.side->version) {
-            sg_statements_confirm(&s->statements, entry.side->version);
-            entry.side->version = NULL;
-        }
-        sg_worker_side_free(s->worker, entry.side);
-    }
+    confirm_version(s, &entry);
+    sg_session_discard(s, &entry);
     drop_markers(s);
     return entry.disposition == SG_REPLY_SWALLOW ? SG_ABSORB : SG_FORWARD;
 }
@@ -213,6 +215,7 @@ static void pop_ready(struct sg_session *s) {
     } else if (entry.kind == SG_EXPECT_QUERY && s->statements.versions > 0) {
         sg_statements_forget(&s->statements, SG_SPAN_LIT("")); /* a simple Query ends the unnamed statement */
     }
+    confirm_version(s, &entry);
     sg_session_discard(s, &entry);
     drop_markers(s);
 }
@@ -268,6 +271,14 @@ static void skip_to_sync(struct sg_session *s) {
     s->is_skipping = s->expect.len == 0;
 }
 
+static void undo_version(struct sg_session *s, struct sg_side *side) {
+    /* The unnamed statement has gone all the same. */
+    if (side && side->version && side->version->of->name_len > 0) {
+        sg_statements_undo(&s->statements, side->version);
+        side->version = NULL;
+    }
+}
+
 static enum sg_verdict on_error(struct sg_session *s, const struct sg_message *m) {
     enum sg_verdict verdict = sg_reply_error(s, m);
     sg_copy_stop(s);
@@ -285,6 +296,7 @@ static enum sg_verdict on_error(struct sg_session *s, const struct sg_message *m
         skip_to_sync(s);
         break;
     default: /* ReadyForQuery follows, or the end of the connection */
+        undo_version(s, front.side);
         break;
     }
     return verdict;

@@ -1,0 +1,116 @@
+#include "deallocate.h"
+
+#include <stdbool.h>
+#include <strings.h>
+
+static bool is_space(char c) {
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+static bool is_word(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '$' ||
+           (unsigned char)c >= 0x80;
+}
+
+static void skip_space(struct sg_span *rest) {
+    while (rest->len > 0 && is_space(rest->ptr[0])) {
+        rest->ptr++;
+        rest->len--;
+    }
+}
+
+static struct sg_span take_word(struct sg_span *rest) {
+    skip_space(rest);
+    struct sg_span word = {rest->ptr, 0};
+    while (word.len < rest->len && is_word(rest->ptr[word.len])) {
+        word.len++;
+    }
+    rest->ptr += word.len;
+    rest->len -= word.len;
+    return word;
+}
+
+static bool is_keyword(struct sg_span word, const char *keyword) {
+    return word.len == strlen(keyword) && strncasecmp(word.ptr, keyword, word.len) == 0;
+}
+
+static bool is_end(struct sg_span rest) {
+    skip_space(&rest);
+    while (rest.len > 0 && rest.ptr[0] == ';') {
+        rest.ptr++;
+        rest.len--;
+        skip_space(&rest);
+    }
+    return rest.len == 0;
+}
+
+static void put(char name[SG_NAME_BYTES], size_t *len, char c) {
+    if (*len < SG_NAME_BYTES - 1u) {
+        name[(*len)++] = c;
+    }
+}
+
+/* Behind the opening quote. */
+static bool take_quoted(struct sg_span *rest, char name[SG_NAME_BYTES], size_t *len) {
+    for (size_t i = 0; i < rest->len; i++) {
+        if (rest->ptr[i] == '"') {
+            if (i + 1 == rest->len || rest->ptr[i + 1] != '"') {
+                rest->ptr += i + 1;
+                rest->len -= i + 1;
+                return true;
+            }
+            i++;
+        }
+        put(name, len, rest->ptr[i]);
+    }
+    return false;
+}
+
+/* Only ASCII is folded: what the server does with other letters depends on its locale, and then the name is simply not
+ * found here. */
+static void fold(struct sg_span word, char name[SG_NAME_BYTES], size_t *len) {
+    for (size_t i = 0; i < word.len; i++) {
+        char c = word.ptr[i];
+        put(name, len, c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c);
+    }
+}
+
+enum sg_deallocation sg_deallocation_of(struct sg_span sql, char ret_name[SG_NAME_BYTES]) {
+    struct sg_span rest = sql;
+    struct sg_span verb = take_word(&rest);
+    bool is_discard = is_keyword(verb, "discard");
+    if (!is_discard && !is_keyword(verb, "deallocate")) {
+        return SG_DEALLOCATE_NONE;
+    }
+    struct sg_span word = take_word(&rest);
+    struct sg_span after = rest;
+    if (is_keyword(word, "all")) {
+        return is_end(rest) ? SG_DEALLOCATE_ALL : SG_DEALLOCATE_NONE;
+    }
+    if (is_discard) {
+        return SG_DEALLOCATE_NONE;
+    }
+    skip_space(&after);
+    if (is_keyword(word, "prepare") && !is_end(after)) { /* alone, it is a name */
+        word = take_word(&rest);
+        if (is_keyword(word, "all")) {
+            return is_end(rest) ? SG_DEALLOCATE_ALL : SG_DEALLOCATE_NONE;
+        }
+    }
+    char name[SG_NAME_BYTES] = {0};
+    size_t len = 0;
+    if (word.len > 0) {
+        fold(word, name, &len);
+    } else if (rest.len > 0 && rest.ptr[0] == '"') {
+        rest.ptr++;
+        rest.len--;
+        if (!take_quoted(&rest, name, &len)) {
+            return SG_DEALLOCATE_NONE;
+        }
+    }
+    if (len == 0 || !is_end(rest)) {
+        return SG_DEALLOCATE_NONE;
+    }
+    memcpy(ret_name, name, sizeof(name));
+    return SG_DEALLOCATE_ONE;
+}
