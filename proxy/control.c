@@ -133,6 +133,7 @@ static bool try_start(struct sg_control *control, int *ret_wait_ms) {
     }
     enum login login = probe_login(control->config.control_conninfo);
     tell_trouble(control, &err, login);
+    control->events.trouble(control->events.arg, &err);
     if (login == LOGIN_REFUSED)
         be_plain(control);
     else

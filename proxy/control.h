@@ -24,10 +24,11 @@ struct sg_hub;
 struct sg_control;
 
 /* Called from the control thread. first_try: once, when the first try has ended, one way or the other. running: when
- * the engine has started. */
+ * the engine has started. trouble: at each try that failed. */
 struct sg_control_events {
     void (*first_try)(void *arg);
     void (*running)(void *arg, struct sg_engine *engine);
+    void (*trouble)(void *arg, const struct sg_error *why);
     void *arg;
 };
 

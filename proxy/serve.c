@@ -186,6 +186,11 @@ static void on_engine(void *arg, struct sg_engine *engine) {
     sg_console_set_engine(app->console, engine);
 }
 
+static void on_trouble(void *arg, const struct sg_error *why) {
+    struct app *app = arg;
+    sg_console_set_trouble(app->console, why);
+}
+
 /* ---- Coming up ---- */
 
 /* Two descriptors a session, some for the program itself. */
@@ -268,7 +273,7 @@ static void start_control(struct app *app) {
         .poll_ms = (int)config->control_poll_ms,
         .lease_ms = (int)config->lease_ms,
     };
-    struct sg_control_events events = {on_first_try, on_engine, app};
+    struct sg_control_events events = {on_first_try, on_engine, on_trouble, app};
     app->control = sg_control_start(&engine, app->hub, &events);
 }
 

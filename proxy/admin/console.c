@@ -79,6 +79,13 @@ void sg_console_set_engine(struct sg_console *console, struct sg_engine *engine)
     pthread_mutex_unlock(&console->lock);
 }
 
+void sg_console_set_trouble(struct sg_console *console, const struct sg_error *why) {
+    pthread_mutex_lock(&console->lock);
+    snprintf(console->trouble, sizeof(console->trouble), "%s%s%s", why->message, why->detail[0] ? ": " : "",
+             why->detail);
+    pthread_mutex_unlock(&console->lock);
+}
+
 void sg_console_set_server(struct sg_console *console, const struct sg_server *server) {
     pthread_mutex_lock(&console->lock);
     console->server = server;

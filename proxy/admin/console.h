@@ -15,6 +15,7 @@
 
 struct sg_config;
 struct sg_engine;
+struct sg_error;
 struct sg_hub;
 struct sg_server;
 struct sg_console; /* all console sessions of this process */
@@ -45,6 +46,8 @@ void sg_console_end_sessions(struct sg_console *console);
 /* What comes later or changes: the engine (none until it has started), the server, the config. What was set before is
  * no longer used when the call returns. Any thread. */
 void sg_console_set_engine(struct sg_console *console, struct sg_engine *engine);
+/* Why there is no engine yet, for whoever asks for a migration. */
+void sg_console_set_trouble(struct sg_console *console, const struct sg_error *why);
 void sg_console_set_server(struct sg_console *console, const struct sg_server *server);
 void sg_console_set_config(struct sg_console *console, const struct sg_config *config);
 

@@ -24,6 +24,7 @@ struct sg_console {
     size_t sessions_len;
     bool closing;
     struct sg_engine *engine;
+    char trouble[1100]; /* why there is none; "" when that is not known */
     const struct sg_server *server;
     const struct sg_config *config;
 };

@@ -43,11 +43,12 @@ static bool engine_runs(struct sg_admin_session *session, struct sg_error *reter
     struct sg_console *console = session->console;
     pthread_mutex_lock(&console->lock);
     bool runs = console->engine != NULL;
-    pthread_mutex_unlock(&console->lock);
     if (!runs) {
         sg_error_set(reterr, SG_SQLSTATE_OBJECT_NOT_IN_PREREQUISITE_STATE, "the migration engine has not started yet");
-        sg_error_hint(reterr, "segue's log says what it is waiting for.");
+        sg_error_detail(reterr, "%s", console->trouble);
+        sg_error_hint(reterr, "It keeps trying; segue's log says more.");
     }
+    pthread_mutex_unlock(&console->lock);
     return runs;
 }
 

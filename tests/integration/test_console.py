@@ -239,6 +239,21 @@ def test_a_control_database_that_is_down_holds_its_clients_back(start_segue, clu
     segue.connect().cursor().execute("SELECT 1")
 
 
+def test_the_console_says_why_there_is_no_engine(start_segue, cluster, database):
+    cluster.admin("DROP ROLE IF EXISTS powerless", "CREATE ROLE powerless LOGIN")
+    segue = start_segue(options=["--control", cluster.conninfo(database, user="powerless")])
+    with pytest.raises(psycopg2.errors.ObjectNotInPrerequisiteState) as failed:
+        segue.connect("segue", user="powerless").cursor().execute("SHOW MIGRATIONS")
+    assert 'schema "segue"' in failed.value.diag.message_detail
+    cluster.admin(f'GRANT CREATE ON DATABASE "{database}" TO powerless')
+    until(lambda: "migration engine started" in segue.log_text())
+    cursor = segue.connect("segue", user="powerless").cursor()
+    cursor.execute("SHOW MIGRATIONS")
+    assert cursor.fetchall() == []
+    cluster.drop_database(database)
+    cluster.admin("DROP ROLE powerless")
+
+
 def test_a_drain_lets_transactions_end(segue, table):
     busy = segue.connect()
     busy.autocommit = False
