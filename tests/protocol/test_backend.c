@@ -81,6 +81,8 @@ Test(errors, an_error_may_lack_everything) {
     cr_assert(sg_error_field(NULL, 0, 'C').ptr == NULL);
     cr_assert(sg_error_field(PLACE("C22012", 6), 6, 'C').ptr == NULL, "value not ended");
     cr_assert(sg_error_field(PLACE("C", 1), 1, 'C').ptr == NULL);
+    cr_assert(sg_error_field(PLACE("\0C1\0", 4), 4, 'C').ptr == NULL, "nothing counts behind the terminator");
+    cr_assert(sg_error_field(PLACE("\0C1\0", 4), 4, 0).ptr == NULL, "the terminator is no field");
     size_t cursor = 0;
     char code = 'x';
     struct sg_span value = {NULL, 42};

@@ -101,6 +101,10 @@ Test(build, error_leaves_out_what_is_empty) {
     struct sg_buf buf = {0};
     sg_msg_notice(&buf, "WARNING", &err);
     EXPECT(&buf, "N\0\0\0\x23SWARNING\0VWARNING\0C57P01\0Mbye\0\0");
+    err.position = 1;
+    sg_msg_notice(&buf, "WARNING", &err);
+    cr_assert(sg_span_eq_cstr(sg_error_field(buf.data + 5, buf.len - 5, 'P'), "1"), "the first character is a place");
+    buf.len = 0;
     const struct sg_error blank = {.message = "x"};
     sg_msg_error(&buf, "FATAL", &blank);
     cr_assert(sg_span_eq_cstr(sg_error_field(buf.data + 5, buf.len - 5, 'C'), "XX000"), "a client needs some SQLSTATE");
