@@ -16,10 +16,15 @@ static const char settings_sql[] = "SELECT set_config('enable_seqscan', 'off', t
                                    " CASE WHEN (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)"
                                    "   THEN set_config('session_replication_role', 'replica', true) END";
 
+/* The estimate of a table that was never analyzed says nothing; a small one is quickly counted. */
 static const char start_sql[] =
-    "INSERT INTO segue.backfill (migration_id, rows_total) SELECT id, greatest(c.reltuples::bigint, 0)"
-    " FROM segue.target t JOIN pg_class c ON c.oid = t.relid WHERE id = $1"
-    " ON CONFLICT (migration_id) DO NOTHING";
+    "WITH begun AS (INSERT INTO segue.backfill (migration_id, rows_total)"
+    "   SELECT id, greatest(c.reltuples::bigint, 0) FROM segue.target t JOIN pg_class c ON c.oid = t.relid WHERE id = "
+    "$1"
+    "   ON CONFLICT (migration_id) DO NOTHING RETURNING migration_id)"
+    " SELECT format('UPDATE segue.backfill SET rows_total = (SELECT count(*) FROM %s) WHERE migration_id = %s', tab, "
+    "id)"
+    " FROM begun JOIN segue.target t ON t.id = begun.migration_id WHERE pg_relation_size(t.relid) < 1 << 25";
 
 /*
  * $1: migration, $2: rows a window. Answers the statement that finds the next window's end and counts its rows: one row
@@ -238,10 +243,10 @@ static enum sg_turn do_window(struct sg_task *task, const struct window *window,
 
 /* The row is read, not locked: a batch must not keep PAUSE or ROLLBACK waiting. They are seen at the next turn. */
 static bool begin_batch(struct sg_task *task, struct sg_error *reterr) {
-    struct sg_num id = sg_num_of(task->id), timeout = sg_num_of(task->config->lock_timeout_ms);
+    struct sg_num timeout = sg_num_of(task->config->lock_timeout_ms);
     return sg_db_exec(task->conn, "BEGIN", reterr) &&
            sg_db_run(task->conn, "SELECT set_config('lock_timeout', $1, true)", SG_ARGS(timeout.text), reterr) &&
-           sg_db_exec(task->conn, settings_sql, reterr) && sg_db_run(task->conn, start_sql, SG_ARGS(id.text), reterr);
+           sg_db_exec(task->conn, settings_sql, reterr) && sg_task_compose(task, start_sql, NULL, reterr);
 }
 
 enum sg_turn sg_backfill_turn(struct sg_task *task, struct sg_error *reterr) {

@@ -15,6 +15,11 @@ static const char session_settings[] =
     " ('datestyle', 'ISO'), ('quote_all_identifiers', 'off'), ('standard_conforming_strings', 'on'))"
     " AS s(name, value)";
 
+/* A server that never looks at its client would go on building an index, and holding the coordinator's lock, for a
+ * process that is gone. Servers before 14 do not have the setting. */
+static const char notice_our_end[] = "SELECT pg_catalog.set_config(name, '2000', false) FROM pg_catalog.pg_settings"
+                                     " WHERE name = 'client_connection_check_interval'";
+
 static void ignore_notice(void *arg, const PGresult *result) {
     (void)arg;
     (void)result;
@@ -38,7 +43,7 @@ PGconn *sg_db_connect(const char *conninfo, const char *application_name, struct
         return NULL;
     }
     PQsetNoticeReceiver(conn, ignore_notice, NULL);
-    if (!sg_db_exec(conn, session_settings, reterr)) {
+    if (!sg_db_exec(conn, session_settings, reterr) || !sg_db_exec(conn, notice_our_end, reterr)) {
         PQfinish(conn);
         return NULL;
     }

@@ -106,6 +106,10 @@ static enum sg_turn wait_for_standbys(struct sg_task *task, struct sg_error *ret
 
 static enum sg_turn switch_over(struct sg_task *task, struct sg_error *reterr) {
     struct sg_error err;
+    /* State verified was true once; if the fence has gone since, it is put back and proved again (inv. 4). */
+    if (!sg_verify_fence(task, &err)) {
+        return sg_task_give_way(task, &err, reterr);
+    }
     enum sg_turn turn = wait_for_standbys(task, reterr);
     if (turn != SG_TURN_MORE) {
         return turn;

@@ -378,6 +378,9 @@ static const char preflight_sql[] =
         DEPENDENT_BLOCKERS NEXT PRIVILEGE_BLOCKERS NEXT WARNINGS
             ") AS finding(level, what, detail, hint, sqlstate) ORDER BY level, sqlstate DESC, what, detail";
 
+static const char dependents_sql[] = SUBJECT " SELECT level, what, detail, hint, sqlstate FROM (" DEPENDENT_BLOCKERS
+                                             ") AS finding(level, what, detail, hint, sqlstate) ORDER BY what, detail";
+
 enum { LEVEL, WHAT, DETAIL, HINT, STATE };
 
 PGresult *sg_preflight(PGconn *conn, const struct sg_preflight_subject *subject, struct sg_error *reterr) {
@@ -412,8 +415,8 @@ static void tell_blockers(const PGresult *rows, int blockers, struct sg_error *r
     sg_error_hint(reterr, "%s", PQgetvalue(rows, 0, HINT));
 }
 
-bool sg_preflight_passes(PGconn *conn, const struct sg_preflight_subject *subject, struct sg_error *reterr) {
-    PGresult *rows = sg_preflight(conn, subject, reterr);
+/* Takes the rows over. */
+static bool has_no_blockers(PGresult *rows, struct sg_error *reterr) {
     if (!rows) {
         return false;
     }
@@ -426,4 +429,14 @@ bool sg_preflight_passes(PGconn *conn, const struct sg_preflight_subject *subjec
     }
     PQclear(rows);
     return blockers == 0;
+}
+
+bool sg_preflight_passes(PGconn *conn, const struct sg_preflight_subject *subject, struct sg_error *reterr) {
+    return has_no_blockers(sg_preflight(conn, subject, reterr), reterr);
+}
+
+bool sg_preflight_lets_go(PGconn *conn, const struct sg_preflight_subject *subject, struct sg_error *reterr) {
+    return has_no_blockers(
+        sg_db_query(conn, dependents_sql, SG_ARGS(subject->relid, subject->old_name, subject->new_name), reterr),
+        reterr);
 }

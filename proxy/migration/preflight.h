@@ -24,4 +24,7 @@ PGresult *sg_preflight(PGconn *conn, const struct sg_preflight_subject *subject,
 /* False, with every blocker in *reterr, if there is one. A single blocker gives its own SQLSTATE, several 55000. */
 bool sg_preflight_passes(PGconn *conn, const struct sg_preflight_subject *subject, struct sg_error *reterr);
 
+/* The part of it that may have changed since: what stands on the old column and would not let it go. */
+bool sg_preflight_lets_go(PGconn *conn, const struct sg_preflight_subject *subject, struct sg_error *reterr);
+
 #endif

@@ -99,12 +99,17 @@ static bool may_switch(const struct subject *s, struct move *move, struct sg_err
                   reterr);
 }
 
-static bool may_contract(const struct subject *s, struct move *move, struct sg_error *reterr) {
+/* Views or triggers may have come since CREATE: better told now than when the old column cannot be dropped. */
+static bool may_contract(PGconn *conn, const struct subject *s, struct move *move, struct sg_error *reterr) {
     *move = (struct move){"contract", "contracting"};
     bool is_next = is_resting(s) && (is_in(s, SG_PHASE_READ_NEW, "verified") || is_in(s, SG_PHASE_READ_NEW, "failed") ||
                                      is_in(s, SG_PHASE_NEW_ONLY, "failed"));
-    return is_next || refuse(s, "cannot contract now",
-                             s->phase == SG_PHASE_NEW_ONLY ? "It has contracted already." : "SWITCH it first.", reterr);
+    if (!is_next) {
+        return refuse(s, "cannot contract now",
+                      s->phase == SG_PHASE_NEW_ONLY ? "It has contracted already." : "SWITCH it first.", reterr);
+    }
+    struct sg_preflight_subject subject = {.relid = s->relid, .old_name = s->old_name, .new_name = s->new_name};
+    return sg_preflight_lets_go(conn, &subject, reterr);
 }
 
 static bool may_verify(const struct subject *s, struct move *move, struct sg_error *reterr) {
@@ -198,7 +203,7 @@ static bool carry_out(PGconn *conn, enum sg_migration_verb verb, const struct su
     case SG_MIGRATION_SWITCH:
         return may_switch(s, &move, reterr) && record(conn, s, &move, by, reterr);
     case SG_MIGRATION_CONTRACT:
-        return may_contract(s, &move, reterr) && record(conn, s, &move, by, reterr);
+        return may_contract(conn, s, &move, reterr) && record(conn, s, &move, by, reterr);
     case SG_MIGRATION_VERIFY:
         return may_verify(s, &move, reterr) && record(conn, s, &move, by, reterr);
     case SG_MIGRATION_ROLLBACK:

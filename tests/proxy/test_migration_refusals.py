@@ -159,3 +159,51 @@ def test_a_role_that_may_do_too_little_is_told_so(driver, sql, cluster, database
     weak.whole_window("m")
     assert weak.stop() == []
     sql(f"DROP OWNED BY weak_{database}; DROP ROLE weak_{database}")
+
+
+def test_a_view_that_came_since_is_told_before_the_point_of_no_return(driver, sql):
+    sql(USERS)
+    driver.engine()
+    driver.create("m", "users", "nickname", "username")
+    driver.run("start", "m")
+    driver.wait("m", "verified")
+    driver.run("switch", "m")
+    driver.wait("m", "read_new")
+    sql("CREATE VIEW names AS SELECT nickname FROM users")
+    with pytest.raises(Refused) as refused:
+        driver.run("contract", "m")
+    assert "view public.names" in refused.value.message
+    assert (driver.show("m")["phase"], driver.show("m")["state"]) == ("read_new", "verified")
+    sql("DROP VIEW names")
+    driver.run("contract", "m")
+    driver.wait("m", "new_only")
+
+
+def test_switch_proves_again_what_was_verified(driver, sql):
+    sql(USERS)
+    driver.engine()
+    driver.create("m", "users", "nickname", "username")
+    driver.run("start", "m")
+    driver.wait("m", "verified")
+    fence = sql("SELECT conname FROM pg_constraint WHERE conname LIKE 'segue_fence%'")[0][0]
+    sql(f"ALTER TABLE users DROP CONSTRAINT {fence}; ALTER TABLE users DISABLE TRIGGER ALL;"
+        " UPDATE users SET username = 'torn' WHERE user_id <= 5; ALTER TABLE users ENABLE TRIGGER ALL")
+    driver.run("switch", "m")
+    with pytest.raises(Refused) as refused:
+        driver.wait("m", "read_new")
+    assert "failed" in refused.value.message
+    assert driver.show("m")["phase"] == "dual_write"
+    driver.run("start", "m")
+    driver.wait("m", "verified")
+    driver.run("switch", "m")
+    driver.wait("m", "read_new")
+    assert sql("SELECT count(*) FROM users WHERE username = 'torn'") == [(0,)]
+
+
+def test_a_small_table_is_counted(driver, sql):
+    sql("CREATE TABLE t (id int PRIMARY KEY, o text); INSERT INTO t SELECT g, 'x' FROM generate_series(1, 100) g")
+    driver.engine(batch_rows=1)
+    driver.create("m", "t", "o", "n")
+    driver.run("start", "m")
+    driver.until("m", lambda row: row["state"] == "backfilling" and row["rows_total"] != "0")
+    assert driver.show("m")["rows_total"] == "100"
