@@ -7,7 +7,9 @@ twice, with the statement run on it as the client sent it. Where a view cannot s
 name, a count of columns) the case says in an `oracle` block what the statement means on the table with the old column.
 
 Compared: results row by row, labels, types, tags, SQLSTATEs, parameter types, and after it the contents of every table;
-while both columns exist, under both names. In dual_write also with a new column that the backfill has not reached.
+while both columns exist, under both names. In dual_write also with a new column that the backfill has not reached, and
+for the transactions that are still of the phase before when the tables change: planned on tables that have the new column
+already, new_only on tables that have the old one still.
 
 usage: execute.py [-v] [PART-OF-A-FILE-NAME…]
 """
@@ -71,11 +73,17 @@ def make_stale(conn, file):
         conn.must(f"ALTER TABLE {mapping.relation} ENABLE TRIGGER USER")
 
 
-def drop_old_columns(conn, file):
+def prepare_drop(conn, file):
     for mapping in file.mappings:
         if mapping.default_is_volatile:
             conn.must(f"DROP FUNCTION {quote(f'guard_{mapping.new}')} CASCADE")
             conn.must(f"ALTER TABLE {mapping.relation} ALTER COLUMN {quote(mapping.new)} SET DEFAULT {mapping.default}")
+        for constraint in ("NOT NULL", "DEFAULT"):
+            conn.must(f"ALTER TABLE {mapping.relation} ALTER COLUMN {quote(mapping.old)} DROP {constraint}")
+
+
+def drop_old_columns(conn, file):
+    for mapping in file.mappings:
         conn.must(f"ALTER TABLE {mapping.relation} DROP COLUMN {quote(mapping.old)} CASCADE")
 
 
@@ -90,18 +98,26 @@ def make_views(conn, file):
 class State:
     """One database: the tables of a file in one state. Every run in it is rolled back."""
 
-    STEPS = {"view": [make_views], "planned": [], "dual_write": [add_new_columns],
-             "stale": [add_new_columns, make_stale], "read_new": [add_new_columns],
-             "new_only": [add_new_columns, drop_old_columns]}
+    # How the tables come to be in this state, and the names under which they must hold what the oracle holds.
+    KINDS = {
+        "view": ([make_views], ["old"]),
+        "planned": ([], ["old"]),
+        "planned, early": ([add_new_columns], ["old"]),
+        "dual_write": ([add_new_columns], ["old", "new"]),
+        "dual_write, stale": ([add_new_columns, make_stale], ["old"]),
+        "read_new": ([add_new_columns], ["old", "new"]),
+        "new_only, late": ([add_new_columns, prepare_drop], ["new"]),
+        "new_only": ([add_new_columns, prepare_drop, drop_old_columns], ["new"]),
+    }
 
     def __init__(self, cluster, file, kind):
         self.cluster, self.file, self.kind, self.conn = cluster, file, kind, None
 
     def open(self):
-        self.conn = Connection(self.cluster.conninfo(self.cluster.create_database(self.kind)))
+        self.conn = Connection(self.cluster.conninfo(self.cluster.create_database(re.sub(r"\W+", "_", self.kind))))
         self.conn.must(self.file.schema)
         self.conn.must(self.file.rows)
-        for step in self.STEPS[self.kind]:
+        for step in self.KINDS[self.kind][0]:
             step(self.conn, self.file)
 
     def close(self):
@@ -111,9 +127,8 @@ class State:
 
     def contents(self):
         """Every table's rows under the clients' columns: a list of readings that must all be the same."""
-        names = {"view": ["old"], "planned": ["old"], "dual_write": ["old", "new"], "stale": ["old"],
-                 "read_new": ["old", "new"], "new_only": ["new"]}[self.kind]
-        return [self._reading(name) for name in names] + ([self._torn()] if self.kind == "stale" else [])
+        return [self._reading(name) for name in self.KINDS[self.kind][1]] + (
+            [self._torn()] if self.kind == "dual_write, stale" else [])
 
     def _torn(self):
         """Rows written by the statement whose columns differ, though the new one is not just waiting for the backfill."""
@@ -192,7 +207,7 @@ class Run:
 
     def file(self, path):
         file = read(path)
-        states = {kind: State(self.cluster, file, kind) for kind in State.STEPS}
+        states = {kind: State(self.cluster, file, kind) for kind in State.KINDS}
         for case in file.cases:
             self.case(path, case, states)
         for state in states.values():
@@ -207,7 +222,7 @@ class Run:
             sql = case.expected[phase]
             if sql is None:
                 self.refusal(path, case, phase, wanted[0])
-            kinds = () if sql is None else ("dual_write", "stale") if phase == "dual_write" else (phase,)
+            kinds = [] if sql is None else [k for k in State.KINDS if k.split(",")[0] == phase]
             for kind in kinds:
                 self.checks += 1
                 for difference in differences(wanted, states[kind].run(case, sql)):
