@@ -2,6 +2,7 @@
 draining; and drivers that were not made for consoles."""
 
 import os
+import re
 import signal
 import socket
 import threading
@@ -12,7 +13,7 @@ import psycopg2.extensions
 import pytest
 
 from cluster import HOST, SCRAM_PASSWORD, SCRAM_USER
-from proxy import PATIENCE_S, ConsoleError, psql
+from proxy import PATIENCE_S, ROOT, ConsoleError, psql
 
 CREATE = "CREATE MIGRATION m ON users RENAME COLUMN nickname TO username"
 
@@ -166,6 +167,17 @@ def test_show(segue):
     assert after["statements"] == before["statements"] + 1
     assert after["sessions"] > 0
     conn.close()
+
+
+def test_the_reference_lists_the_columns(segue, table):
+    page = (ROOT / "docs" / "console.md").read_text(encoding="utf-8").split("## What the answers hold")[1]
+    segue.console.run(CREATE)
+    for command, argument in [("SHOW MIGRATIONS", ""), ("SHOW MIGRATION", "m"), ("SHOW BACKFILL", ""), ("SHOW BARRIER", ""),
+                              ("PREFLIGHT", "m"), ("EXPLAIN REWRITE", "'SELECT 1'"), ("SHOW CONFIG", ""), ("SHOW STATS", ""),
+                              ("SHOW DATABASES", ""), ("SHOW HELP", ""), ("SHOW VERSION", "")]:
+        header = psql(segue.conninfo("segue"), "--csv", "-c", f"{command} {argument}").splitlines()[0].split(",")
+        told = re.sub(r"\([^)]*\)", "", re.search(rf"^\| `{command}` \| (.*) \|$", page, re.M).group(1))
+        assert re.findall(r"`(\w+)`", told)[:len(header)] == header, command
 
 
 def test_explain_rewrite_is_what_clients_get(segue, table):
