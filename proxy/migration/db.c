@@ -26,11 +26,12 @@ static void ignore_notice(void *arg, const PGresult *result) {
 }
 
 PGconn *sg_db_connect(const char *conninfo, const char *application_name, struct sg_error *reterr) {
-    /* What the operator wrote comes last and wins, except for the encoding this code is written for. */
+    /* A dead network must show before the lease (10 s by default) runs out. What the operator wrote comes later and
+     * wins, except for the encoding this code is written for. */
     const char *const keys[] = {"connect_timeout",  "keepalives_idle",           "keepalives_interval",
                                 "keepalives_count", "tcp_user_timeout",          "dbname",
                                 "client_encoding",  "fallback_application_name", NULL};
-    const char *const values[] = {"5", "5", "2", "3", "10000", conninfo, "UTF8", application_name, NULL};
+    const char *const values[] = {"3", "2", "1", "3", "3000", conninfo, "UTF8", application_name, NULL};
     PGconn *conn = PQconnectdbParams(keys, values, 1);
     if (!conn) {
         abort();

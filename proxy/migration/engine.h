@@ -6,7 +6,8 @@
  * Two threads with blocking libpq, each with a connection of its own; the data path meets them only in the hub.
  *   watcher  reads the epoch, loads and publishes snapshots, renews this proxy's lease
  *   runner   carries migrations from step to step while it holds the coordinator's advisory lock
- * so that an index build of an hour holds up neither.
+ * so that an index build of an hour holds up neither. The control connection must lead to the primary, and to one
+ * server session for its whole life: advisory locks and LISTEN do not survive a transaction pooler.
  */
 #ifndef SEGUE_MIGRATION_ENGINE_H
 #define SEGUE_MIGRATION_ENGINE_H
