@@ -137,7 +137,8 @@ struct sg_query {
     size_t rows_len;
     struct sg_nodes distinct, group, order, windows, tail; /* tail: LIMIT, OFFSET */
     struct sg_node *having;
-    bool is_distinct, into, locking, recursive_ref;
+    bool is_distinct, locking;
+    struct sg_from *into; /* SELECT INTO, CREATE TABLE AS: the table that is made */
     /* SELECT, UPDATE, DELETE, MERGE */
     struct sg_froms from;  /* FROM, USING, the MERGE source */
     struct sg_node *where; /* MERGE: the join condition */

@@ -185,7 +185,8 @@ static void convert_select(struct sg_convert *cv, struct sg_query *q, const Sele
     q->order = sg_convert_exprs(cv, s->sortClause);
     q->tail = GENERIC(NULL, -1, s->limitOffset, s->limitCount)->kids;
     q->locking = s->lockingClause != NIL;
-    q->into = s->intoClause != NULL;
+    if (s->intoClause)
+        q->into = sg_convert_relation(cv, s->intoClause->rel);
     if (s->op != SETOP_NONE) {
         q->left = sg_convert_query(cv, s->larg);
         q->right = sg_convert_query(cv, s->rarg);

@@ -114,6 +114,19 @@ static void put_original(struct renderer *r, size_t from, size_t to) {
         r->map[r->map_len - 1].inserted += r->len - before - (to - from);
 }
 
+/* The changes are sorted by place; a copy of a value must not walk over all that stand before it. */
+static size_t first_at(const struct sg_edits *edits, size_t from) {
+    size_t lo = 0, hi = edits->n;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (edits->v[mid].at < from)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
 /* Changes that begin in [from, to); one that inserts at `to` belongs to what follows. */
 static void render_range(struct renderer *r, size_t from, size_t to) {
     if (++r->depth > MAX_COPY_DEPTH) {
@@ -123,9 +136,9 @@ static void render_range(struct renderer *r, size_t from, size_t to) {
     }
     size_t at = from;
     bool whole = from == 0 && to == r->text.len;
-    for (size_t i = 0; i < r->edits->n && !r->bad; i++) {
+    for (size_t i = first_at(r->edits, from); i < r->edits->n && !r->bad; i++) {
         const struct sg_change *change = &r->edits->v[i];
-        if (change->at < from || (change->unless && *change->unless) || (change->not_in_copies && r->depth > 1))
+        if ((change->unless && *change->unless) || (change->not_in_copies && r->depth > 1))
             continue;
         if (change->at >= to && !(whole && change->at == to))
             break;

@@ -172,8 +172,10 @@ static void convert_statement(struct sg_convert *cv, struct sg_statement *out, c
         out->kind = IsA(create->query, SelectStmt) ? SG_STATEMENT_CREATE_AS : SG_STATEMENT_OTHER;
         out->what = "CREATE TABLE AS";
         out->materialized_view = create->objtype == OBJECT_MATVIEW;
-        if (out->kind == SG_STATEMENT_CREATE_AS)
+        if (out->kind == SG_STATEMENT_CREATE_AS) {
             out->query = sg_convert_query(cv, create->query);
+            out->query->into = sg_convert_relation(cv, create->into->rel);
+        }
         return;
     }
     case T_CopyStmt:

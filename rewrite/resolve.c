@@ -289,6 +289,17 @@ static struct sg_output resolve_set_operation(struct sg_context *cx, struct sg_q
     return output;
 }
 
+/* A temporary table of the same name would hide the mapped one for the rest of the session. */
+static void check_new_table(struct sg_context *cx, const struct sg_from *into) {
+    for (size_t i = 0; i < cx->snapshot->tables_len; i++) {
+        const struct sg_table *table = &cx->snapshot->tables[i];
+        bool hides = !into->schema || strcmp(into->schema, "pg_temp") == 0;
+        if (hides && strcmp(table->relation->name, into->name) == 0)
+            sg_refuse(cx, into->at, table, "Give the new table another name.",
+                      "the making of another table called \"%s\"", into->name);
+    }
+}
+
 /* A table that becomes a sub-select has no primary key any more, on which GROUP BY could let a whole row depend. */
 static void check_grouped_rows(struct sg_context *cx, const struct sg_query *q, const struct sg_scope *scope) {
     for (size_t i = 0; i < scope->n; i++) {
@@ -305,8 +316,10 @@ static void check_grouped_rows(struct sg_context *cx, const struct sg_query *q, 
 static struct sg_output resolve_select(struct sg_context *cx, struct sg_query *q, const struct sg_scope *outer,
                                        const struct sg_cte_name *ctes, int flags) {
     struct sg_scope scope = {.outer = outer, .ctes = sg_resolve_with(cx, &q->with, outer, ctes)};
-    if (q->into)
+    if (q->into) {
         flags |= SG_COUNTED | SG_LABELS;
+        check_new_table(cx, q->into);
+    }
     if (q->left)
         return resolve_set_operation(cx, q, &scope, flags);
     if (q->rows) {

@@ -14,7 +14,7 @@ static bool names_table(const struct sg_context *cx, size_t i, const struct sg_t
     if (i < 2 || !sg_token_is_punct(&cx->tokens, i - 1, '.'))
         return true;
     const char *schema = sg_token_name(cx->arena, &cx->tokens, i - 2);
-    return !schema || strcmp(schema, table->relation->schema) == 0;
+    return !schema || strcmp(schema, table->relation->schema) == 0 || strcmp(schema, "pg_temp") == 0;
 }
 
 static bool word_char(char c) {
@@ -101,7 +101,10 @@ static bool has_high_bytes(struct sg_span text) {
     return false;
 }
 
-/* Settings under which the text may not mean what its bytes seem to say. */
+/* The parser's time grows with the square of this. */
+enum { COMMENT_DEPTH_MAX = 64 };
+
+/* Settings and oddities under which the text may not mean what its bytes seem to say. */
 static bool check_settings(struct sg_context *cx, const struct sg_statement *whole) {
     const struct sg_table *table;
     if (cx->request->backslash_quotes && cx->tokens.has_backslash_string && (table = mentions(cx, whole, true)))
@@ -110,6 +113,8 @@ static bool check_settings(struct sg_context *cx, const struct sg_statement *who
     else if (cx->request->unsafe_encoding && has_high_bytes(cx->tokens.text) && (table = mentions(cx, whole, true)))
         sg_refuse(cx, -1, table, "SET client_encoding = 'UTF8', or send the text as a parameter.",
                   "non-ASCII text in this client_encoding");
+    else if (cx->tokens.comment_depth > COMMENT_DEPTH_MAX && (table = mentions(cx, whole, true)))
+        sg_refuse(cx, -1, table, "Nest comments less deeply.", "comments nested this deep");
     return !cx->refused;
 }
 
@@ -128,7 +133,7 @@ void sg_rewrite_text(struct sg_context *cx, struct sg_span text) {
     sg_tokenize(cx->arena, text, &cx->tokens);
     sg_edits_init(&cx->edits, cx->arena);
     const struct sg_statement whole = {.len = text.len};
-    if (!check_settings(cx, &whole))
+    if (!check_settings(cx, &whole) || cx->tokens.comment_depth > COMMENT_DEPTH_MAX)
         return;
     struct sg_parse_tree tree;
     struct sg_error error = {0};

@@ -42,7 +42,7 @@ static bool is_word_part(char c) {
 }
 
 static void skip_block_comment(struct lexer *lx) {
-    int depth = 1;
+    size_t depth = 1;
     lx->p += 2;
     while (lx->p < lx->end) {
         if (lx->end - lx->p >= 2 && lx->p[0] == '*' && lx->p[1] == '/') {
@@ -52,6 +52,8 @@ static void skip_block_comment(struct lexer *lx) {
         } else if (lx->end - lx->p >= 2 && lx->p[0] == '/' && lx->p[1] == '*') {
             lx->p += 2;
             depth++;
+            if (depth > lx->out->comment_depth)
+                lx->out->comment_depth = depth;
         } else {
             lx->p++;
         }

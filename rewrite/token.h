@@ -53,6 +53,7 @@ struct sg_tokens {
     size_t n;
     bool has_backslash_string; /* a '...' string holds a backslash: its end depends on standard_conforming_strings */
     bool unterminated;         /* a string, comment or quoted name does not end */
+    size_t comment_depth;      /* of the most deeply nested comment */
 };
 
 void sg_tokenize(struct sg_arena *arena, struct sg_span text, struct sg_tokens *ret_tokens);
