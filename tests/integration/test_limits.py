@@ -138,6 +138,28 @@ def test_clients_that_vanish_at_any_byte(start_segue, database, direct):
     Wire(segue.port, database).close()
 
 
+def test_statements_deallocated_by_sql_leave_nothing_behind(start_segue, database):
+    """As PDO and psycopg do it, by a Query and by a pipeline. What is remembered of a session is bounded: a driver that goes
+    on like this for days must not reach the bound."""
+    segue = start_segue(control=database)
+    wire = Wire(segue.port, database)
+    for i in range(50):
+        wire.prepare(f"s{i}", f"SELECT {i}")
+        wire.prepare(f"Pipelined {i}", f"SELECT {i}")
+        assert wire.query(f"DEALLOCATE s{i}").tags == ["DEALLOCATE"]
+        wire.send(wire.parse("", f'DEALLOCATE "Pipelined {i}"'), wire.bind(""), wire.execute(), wire.sync())
+        assert wire.until_ready()[-2][0] == b"C"
+    wire.prepare("kept", "SELECT 1")
+    assert wire.query("DEALLOCATE nothing").error.sqlstate == "26000"
+    assert wire.query("BEGIN; DEALLOCATE nothing").error.sqlstate == "26000"
+    assert wire.query("DEALLOCATE kept").error.sqlstate == "25P02", "a failed transaction ends no statement"
+    wire.query("ROLLBACK")
+    stats = {row["name"]: row["value"] for row in segue.console.rows("SHOW STATS")}
+    assert int(stats["prepared_statements"]) == 1
+    assert wire.run("kept").rows == [("1",)]
+    wire.close()
+
+
 def test_what_answers_is_not_postgresql(start_segue):
     with socket.create_server((HOST, 0)) as other:
         segue = start_segue(upstream=f"host={HOST} port={other.getsockname()[1]}")
