@@ -62,6 +62,11 @@ TEMPLATES = [
     (1, "INSERT INTO archive (nickname, user_id) SELECT <n>, user_id FROM users WHERE <if:>"),
     (1, "INSERT INTO users (email) VALUES (<text>) RETURNING user_id, email, <o:> IS NULL AS missing"),
     (1, "INSERT INTO users (user_id, <n>) OVERRIDING SYSTEM VALUE VALUES (<id> + 300000, <fresh>)"),
+    # A value that is not the same twice: it must be taken once a row.
+    (1, "INSERT INTO users (<n>) VALUES ('seq' || nextval('names')), ('seq' || nextval('names')) RETURNING <o:>"),
+    (1, "INSERT INTO users (<n>, email) SELECT 'seq' || nextval('names'), p.title FROM post p WHERE p.id < 4 ORDER BY p.id"),
+    (1, "UPDATE users SET <n> = 'seq' || nextval('names') WHERE user_id = <id> RETURNING user_id, <o:>"),
+    (1, "UPDATE users SET (<n>, score) = (SELECT 'seq' || nextval('names'), <int>) WHERE user_id = <id> RETURNING <o:>"),
     # Upserts
     (4, "INSERT INTO users (<n>, email) VALUES (<name>, <text>) ON CONFLICT (<n>) DO UPDATE SET email = EXCLUDED.email"),
     (2, "INSERT INTO users (<n>, email) VALUES (<name>, <text>), (<fresh>, <text>) ON CONFLICT (<n>) DO NOTHING"),
@@ -82,6 +87,7 @@ TEMPLATES = [
         "WHERE u.user_id = <id>"),
     (1, "UPDATE users u SET <n> = p.nickname || <fresh>::text FROM post p WHERE p.id = u.user_id AND p.user_id = <id> "
         "RETURNING u.user_id, <o:u.>, p.nickname"),
+    (1, "UPDATE users SET <n> = u2.<n> || <fresh>::text FROM users u2 WHERE u2.user_id = users.user_id AND users.user_id = <id>"),
     (1, "UPDATE users SET <n> = NULL WHERE user_id = <id> RETURNING <o:>"),
     (1, "UPDATE users SET <n> = DEFAULT WHERE user_id = <id> RETURNING <o:>"),
     (2, "UPDATE users SET email = <n> WHERE <if:>"),
@@ -95,6 +101,11 @@ TEMPLATES = [
     (1, "DELETE FROM users u USING post p WHERE p.nickname = u.<n> AND p.id = <id> RETURNING <o:u.>, p.id"),
     (1, "WITH d AS (DELETE FROM users WHERE user_id = <id> RETURNING <*:>) "
         "INSERT INTO archive (user_id, nickname) SELECT user_id, username FROM d"),
+    # MERGE
+    (1, "MERGE INTO users u USING (SELECT * FROM post WHERE id = <id>) p ON p.nickname = u.<n> WHEN MATCHED THEN "
+        "UPDATE SET <n> = u.<n> || <fresh>::text, score = 3 WHEN NOT MATCHED THEN INSERT (email, <n>) VALUES (p.title, <fresh>)"),
+    (1, "MERGE INTO users USING post p ON p.user_id = users.user_id AND p.id < <int> WHEN MATCHED AND users.<n> LIKE '%7' THEN "
+        "DELETE WHEN MATCHED THEN UPDATE SET email = users.<n>"),
     # SELECT
     (6, "SELECT <o:> FROM users WHERE user_id = <id>"),
     (4, "SELECT user_id, <o:>, <o:> FROM users WHERE <if:> ORDER BY user_id"),
@@ -134,6 +145,16 @@ TEMPLATES = [
     (1, "SELECT count(*), count(<n>), count(DISTINCT <n>) FROM users"),
     (1, "SELECT json_build_object('a', <n>, 'b', score) FROM users WHERE <if:> ORDER BY user_id"),
     (1, "SELECT string_agg(<n>, ',' ORDER BY <n>) FILTER (WHERE <n> > 'name3') FROM users WHERE user_id < 70"),
+    (1, "SELECT <o:> FROM users WHERE <n> IS NOT NULL ORDER BY 1 LIMIT 5"),
+    (1, "SELECT DISTINCT <o:>, score FROM users WHERE score < 9 ORDER BY <n>, score"),
+    (1, "SELECT lower(<n>) AS username, user_id FROM users WHERE user_id < 99 ORDER BY username, user_id"),
+    (1, "SELECT u.user_id, p.id, nickname FROM users u JOIN post p USING (nickname) ORDER BY p.id, u.user_id"),
+    (1, "SELECT u.user_id, p.id, coalesce(u.<n>, p.nickname) AS n FROM users u FULL JOIN post p ON p.nickname = u.<n> "
+        "ORDER BY u.user_id, p.id"),
+    (1, "SELECT count(*) FROM archive WHERE (user_id, nickname, email, score, born) IN (SELECT * FROM users)"),
+    (1, "SELECT user_id, <o:> FROM users WHERE user_id < 50 INTERSECT SELECT user_id, <n> FROM users WHERE <if:> ORDER BY 1"),
+    (1, "SELECT user_id FROM users WHERE <n> > ALL (SELECT u2.<n> FROM users u2 WHERE u2.user_id < <int> AND u2.<n> <> '') "
+        "AND user_id < 300 ORDER BY user_id"),
     # Not concerned
     (2, "SELECT nickname FROM post WHERE id = <id>"),
     (1, "INSERT INTO post (user_id, nickname, title) VALUES (<id>, <name>, 'nickname of users')"),

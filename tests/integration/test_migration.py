@@ -113,6 +113,9 @@ def test_rename_with_both_application_versions(cluster, database, segue, direct)
             assert row["divergent"] == "0"
 
     assert_renamed(cluster, database, USERS, "users", "nickname", "username")
+    with pytest.raises(ConsoleError, match="old name was used"):
+        segue.console.run("RETIRE m")
+    assert one(old_app, "SELECT count(nickname) FROM users")[1] == [(count,)]
     segue.console.run("RETIRE m FORCE")
     segue.console.wait("m", "retired")
     with pytest.raises(psycopg2.Error) as failed:
