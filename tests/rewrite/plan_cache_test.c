@@ -234,32 +234,3 @@ Test(plan_cache, a_plan_that_is_held_outlives_cache_and_snapshot) {
     sg_plan_unref(plan);
     sg_plan_unref(NULL);
 }
-
-/* Which names were used, for SHOW REFERENCES. */
-Test(plan, tells_which_names_were_used) {
-    struct sg_snapshot *snapshot = world_users(SG_PHASE_DUAL_WRITE, 1);
-    struct sg_rewriter *rewriter = sg_rewriter_new(1 << 16);
-    static const struct {
-        const char *text;
-        uint64_t used_old, used_new, used_star;
-    } cases[] = {
-        {"SELECT nickname FROM users", 1, 0, 0},
-        {"SELECT username FROM users", 0, 1, 0},
-        {"SELECT * FROM users", 0, 0, 1},
-        {"SELECT nickname FROM users WHERE username = 'x'", 1, 1, 0},
-        {"INSERT INTO users (nickname) VALUES ('x')", 1, 0, 0},
-        {"UPDATE users SET username = 'x'", 0, 1, 0},
-        {"SELECT user_id FROM users", 0, 0, 0},
-        {"SELECT 1 FROM users; SELECT nickname FROM users", 1, 0, 0},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct sg_request request = world_request(cases[i].text);
-        const struct sg_plan *plan = sg_rewriter_plan(rewriter, snapshot, &request);
-        cr_assert_not_null(plan);
-        cr_expect_eq(plan->used_old, cases[i].used_old, "%s", cases[i].text);
-        cr_expect_eq(plan->used_new, cases[i].used_new, "%s", cases[i].text);
-        cr_expect_eq(plan->used_star, cases[i].used_star, "%s", cases[i].text);
-    }
-    sg_rewriter_free(rewriter);
-    sg_snapshot_unref(snapshot);
-}
