@@ -11,14 +11,20 @@ static bool all_planned(const struct sg_table *table) {
 static bool read_implied(struct sg_context *cx, struct sg_column_list *list, size_t values) {
     const struct sg_table *table = list->table;
     sg_note_star(cx, table);
-    if (all_planned(table))
-        return false;
-    if (values == 0) { /* INSERT INTO users SELECT: legal, and there is no list to write for it */
-        sg_refuse(cx, -1, table, "Write DEFAULT VALUES.", "an INSERT of no columns at all");
+    if (values != SG_VALUES_UNKNOWN && values > table->shape_len) {
+        /* Also while the table still is as it was: the new column may be there before its phase is known here. */
+        sg_fail(cx, -1, SG_SQLSTATE_SYNTAX_ERROR, "INSERT has more expressions than target columns");
         return false;
     }
-    if (values > table->shape_len) {
-        sg_fail(cx, -1, SG_SQLSTATE_SYNTAX_ERROR, "INSERT has more expressions than target columns");
+    if (all_planned(table))
+        return false;
+    if (values == SG_VALUES_UNKNOWN) {
+        sg_refuse(cx, -1, table, "Write the INSERT's column list.",
+                  "an INSERT without a column list from a query whose number of columns is not known");
+        return false;
+    }
+    if (values == 0) { /* INSERT INTO users SELECT: legal, and there is no list to write for it */
+        sg_refuse(cx, -1, table, "Write DEFAULT VALUES.", "an INSERT of no columns at all");
         return false;
     }
     list->n = values;

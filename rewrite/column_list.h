@@ -4,6 +4,8 @@
 
 #include "columns.h"
 
+#include <stdint.h>
+
 struct sg_column_list {
     const struct sg_table *table;
     const struct sg_targets *set; /* the names written; none: the columns as they stood when the mapping was made */
@@ -11,6 +13,8 @@ struct sg_column_list {
     const char **written;         /* by sg_column_list_read: the columns that the values are for */
     size_t n;
 };
+
+#define SG_VALUES_UNKNOWN SIZE_MAX
 
 /* values: how many the statement gives, where there is no list. False: refused, or nothing is to be done because the
  * table still is as it was. */
