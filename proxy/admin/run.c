@@ -38,8 +38,7 @@ PGconn *sg_admin_session_control(struct sg_admin_session *session, struct sg_err
     return session->control;
 }
 
-/* Schema segue is the engine's to make: before it has started there is nothing to ask or to tell. */
-static bool engine_runs(struct sg_admin_session *session, struct sg_error *reterr) {
+bool sg_admin_session_engine_runs(struct sg_admin_session *session, struct sg_error *reterr) {
     struct sg_console *console = session->console;
     pthread_mutex_lock(&console->lock);
     bool runs = console->engine != NULL;
@@ -250,7 +249,9 @@ bool sg_admin_session_run(struct sg_admin_session *session, const struct sg_comm
     result->tag = sg_command_tag(command);
     if (!is_about_migrations(command))
         return run_process_command(session, command, result, reterr);
-    if (!engine_runs(session, reterr) || !run_migration_command(session, command, result, reterr))
+    /* WAIT waits for the engine, too: a proxy that was just started again need not fail it. */
+    bool may_run = command->id == SG_COMMAND_WAIT || sg_admin_session_engine_runs(session, reterr);
+    if (!may_run || !run_migration_command(session, command, result, reterr))
         return false;
     if (changes_something(command))
         wake_engine(session);

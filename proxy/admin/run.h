@@ -14,6 +14,9 @@ bool sg_command_returns_rows(const struct sg_command *command);
 /* The control connection, opened or opened again where that is needed. NULL: *reterr. */
 PGconn *sg_admin_session_control(struct sg_admin_session *session, struct sg_error *reterr);
 
+/* Schema segue is the engine's to make: before it has started there is nothing to ask or to tell. False: *reterr. */
+bool sg_admin_session_engine_runs(struct sg_admin_session *session, struct sg_error *reterr);
+
 /* WAIT m FOR state: looks at the rows until the state is there, the client goes away or cancels, or the time is up. */
 bool sg_admin_session_wait(struct sg_admin_session *session, const struct sg_command *command, struct sg_error *reterr);
 

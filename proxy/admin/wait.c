@@ -13,7 +13,7 @@
 #define RETRY_MS       250
 #define SETTLE_LOOK_MS 5
 #define SETTLE_MAX_MS  2000
-#define OUTAGE_MAX_MS  30000 /* of the control database, before WAIT gives up */
+#define OUTAGE_MAX_MS  30000 /* of the control database, or of an engine still to start, before WAIT gives up */
 
 static int64_t now_ms(void) {
     struct timespec now;
@@ -48,7 +48,7 @@ static bool time_is_up(struct sg_admin_session *session, const struct sg_command
 /* One look. A control database that is away for a moment is not the migration's failure. */
 static enum sg_wait look(struct sg_admin_session *session, const struct sg_command *command, int64_t *down_since,
                          struct sg_error *reterr) {
-    PGconn *control = sg_admin_session_control(session, reterr);
+    PGconn *control = sg_admin_session_engine_runs(session, reterr) ? sg_admin_session_control(session, reterr) : NULL;
     enum sg_wait wait =
         control ? sg_migration_wait_check(control, command->migration, command->state, reterr) : SG_WAIT_FAILED;
     bool is_down = wait == SG_WAIT_FAILED && (!control || sg_db_is_lost(control));

@@ -252,6 +252,12 @@ Test(console_session, migrations_need_the_engine) {
     cr_expect_str_eq(ask("explain rewrite in other 'select 1'"), "E(ERROR 42704) ZI");
 }
 
+/* A proxy that was just started again is waited for, as a control database is that is away for a moment. */
+Test(console_session, wait_waits_for_the_engine) {
+    log_in();
+    cr_expect_str_eq(ask("wait m for verified timeout 0.2"), "E(ERROR 57014) ZI");
+}
+
 Test(console_session, settings) {
     log_in();
     cr_expect_str_eq(ask("set application_name = 'x'; set workers = 3"), "C(SET) E(ERROR 0A000) ZI");
