@@ -83,8 +83,8 @@ Test(log, long_messages_are_cut_and_end_the_line) {
 
 /* A user name in LATIN1, half a character, an overlong NUL, a surrogate: JSON has to stay JSON. */
 Test(log, bytes_that_are_not_utf8) {
-    static const char *const names[] = {"gr\xf6\xdf"
-                                        "e",
+    static const char *const names[] = {("gr\xf6\xdf"
+                                         "e"),
                                         "\xe2\x82", "\xc0\x80", "\xed\xa0\x80", "gr\u00f6\u00dfe \u20ac"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         cr_assert_eq(truncate(path, 0), 0);
