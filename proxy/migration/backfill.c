@@ -126,6 +126,10 @@ static PGresult *compose(struct sg_task *task, const char *plan_sql, const char 
     }
     PGresult *plan = sg_db_query(task->conn, text, strstr(plan_sql, "$3") ? 3 : 2, params, reterr);
     free(text);
+    if (plan && !sg_task_table_is_there(plan, reterr)) {
+        PQclear(plan);
+        return NULL;
+    }
     return plan;
 }
 

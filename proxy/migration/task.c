@@ -6,6 +6,7 @@
 
 #define BACKOFF_FIRST_MS 50
 #define BACKOFF_MAX_MS   2000
+#define RENAME_TRIES     3
 
 static const char *const state_names[] = {
 #define X(name, text) text,
@@ -100,6 +101,24 @@ static bool lock_row(struct sg_task *task, struct sg_error *reterr) {
     return same;
 }
 
+static bool lock_the_table(struct sg_task *task, struct sg_error *reterr) {
+    struct sg_num id = sg_num_of(task->id);
+    PGresult *plan = sg_db_query(task->conn,
+                                 "SELECT format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', tab)"
+                                 " FROM segue.target WHERE id = $1",
+                                 SG_ARGS(id.text), reterr);
+    bool ok = plan && sg_task_table_is_there(plan, reterr) && sg_db_exec(task->conn, PQgetvalue(plan, 0, 0), reterr);
+    PQclear(plan);
+    return ok;
+}
+
+bool sg_task_table_is_there(const PGresult *plan, struct sg_error *reterr) {
+    if (PQntuples(plan) == 0) {
+        sg_error_set(reterr, SG_SQLSTATE_UNDEFINED_TABLE, "the table has been dropped; DROP MIGRATION is what is left");
+    }
+    return PQntuples(plan) > 0;
+}
+
 bool sg_task_begin(struct sg_task *task, bool lock_table, struct sg_error *reterr) {
     struct sg_num timeout = sg_num_of(task->config->lock_timeout_ms > 0 ? task->config->lock_timeout_ms : 200);
     if (!sg_db_exec(task->conn, "BEGIN", reterr) ||
@@ -107,10 +126,7 @@ bool sg_task_begin(struct sg_task *task, bool lock_table, struct sg_error *reter
         !lock_row(task, reterr)) {
         return false;
     }
-    return !lock_table || sg_task_compose(task,
-                                          "SELECT format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', tab)"
-                                          " FROM segue.target WHERE id = $1",
-                                          NULL, reterr);
+    return !lock_table || lock_the_table(task, reterr);
 }
 
 bool sg_task_compose(struct sg_task *task, const char *plan_sql, const char *arg, struct sg_error *reterr) {
@@ -159,7 +175,10 @@ enum sg_turn sg_task_go(struct sg_task *task, enum sg_state state, enum sg_verb 
 
 enum sg_turn sg_task_give_way(struct sg_task *task, const struct sg_error *err, struct sg_error *reterr) {
     sg_db_rollback(task->conn);
-    if (!sg_db_is_transient(err) || sg_db_is_lost(task->conn)) {
+    /* The table may have been renamed between composing a statement and running it. */
+    bool is_renamed = task->tries < RENAME_TRIES && (sg_db_is(err, "42P01") || sg_db_is(err, "3F000"));
+    if (!(sg_db_is_transient(err) || is_renamed) || sg_db_is_lost(task->conn)) {
+        task->tries = 0;
         *reterr = *err;
         return SG_TURN_ERROR;
     }

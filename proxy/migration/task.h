@@ -101,6 +101,9 @@ bool sg_task_begin(struct sg_task *task, bool lock_table, struct sg_error *reter
 /* plan_sql is a query ($1: migration id, $2: arg) whose first column is statements, run in order; NULLs are skipped. */
 bool sg_task_compose(struct sg_task *task, const char *plan_sql, const char *arg, struct sg_error *reterr);
 
+/* For a plan that has a row as long as the table exists: it may be dropped between any two statements. */
+bool sg_task_table_is_there(const PGresult *plan, struct sg_error *reterr);
+
 bool sg_task_move(struct sg_task *task, enum sg_phase phase, enum sg_state state, enum sg_verb verb, const char *detail,
                   struct sg_error *reterr);
 bool sg_task_commit(struct sg_task *task, struct sg_error *reterr);
