@@ -4,22 +4,20 @@
 #include "copy_options.h"
 #include "resolve.h"
 
-static bool all_planned(const struct sg_table *table) {
-    for (size_t i = 0; i < table->mappings_len; i++)
-        if (table->mappings[i].mapping->phase != SG_PHASE_PLANNED)
-            return false;
-    return true;
-}
-
-/* The columns that the data have: those named; or all as when the mapping was made, generated ones left out. */
+/* The columns that the data have: those named; or all as when the mapping was made, under the names that `*` gives
+ * them, generated ones left out. */
 static struct sg_names names_of(struct sg_context *cx, const struct sg_statement *statement,
                                 const struct sg_table *table) {
     if (statement->columns.n)
         return statement->columns;
     struct sg_names names = {.v = sg_arena_array(cx->arena, const char *, table->shape_len)};
-    for (size_t i = 0; i < table->shape_len; i++)
+    sg_note_star(cx, table);
+    for (size_t i = 0; i < table->shape_len; i++) {
+        const struct sg_table_mapping *m = sg_table_mapping(table, table->shape[i].name);
+        bool is_new = m && cx->request->star == SG_STAR_NEW;
         if (!table->shape[i].is_generated)
-            names.v[names.n++] = table->shape[i].name;
+            names.v[names.n++] = is_new ? m->mapping->new_name : table->shape[i].name;
+    }
     return names;
 }
 
@@ -33,11 +31,19 @@ static size_t table_token(const struct sg_context *cx, const struct sg_statement
 
 /* ---- COPY TO ---- */
 
+/* COPY BINARY t TO: a query cannot be copied by a statement of this form. */
+static bool has_binary_prefix(const struct sg_statement *statement) {
+    for (size_t i = 0; i < statement->options_len; i++)
+        if (statement->options[i].at < statement->target->at)
+            return true;
+    return false;
+}
+
 /* COPY t (a, b) TO -> COPY (SELECT a, x AS b FROM t) TO: labels for HEADER, columns for the count. */
 static void copy_to(struct sg_context *cx, const struct sg_statement *statement, const struct sg_table *table) {
     const char *list = "";
     struct sg_names names = names_of(cx, statement, table);
-    bool same = statement->columns.n > 0 || all_planned(table);
+    bool same = true;
     for (size_t i = 0; i < names.n; i++) {
         const char *name = names.v[i];
         const struct sg_table_mapping *m = sg_table_mapping(table, name);
@@ -49,11 +55,17 @@ static void copy_to(struct sg_context *cx, const struct sg_statement *statement,
         list = sg_arena_printf(cx->arena, "%s%s%s%s%s", list, i ? ", " : "", sg_ident(cx, physical),
                                differs ? " AS " : "", differs ? sg_ident(cx, name) : "");
     }
-    if (same)
+    if (same) {
+        /* The table may have the new column already, or the old one still. */
+        if (statement->columns.n == 0)
+            sg_edit_insert(&cx->edits, sg_token_end(&cx->tokens, table_token(cx, statement)), " (%s)", list);
         return;
-    size_t first = sg_token_at(&cx->tokens, (size_t)statement->target->at), last = first;
-    while (sg_token_is_punct(&cx->tokens, last + 1, '.'))
-        last += 2;
+    }
+    if (has_binary_prefix(statement)) {
+        sg_refuse(cx, statement->target->at, table, "Write WITH (FORMAT binary) at its end.", "COPY BINARY ... TO");
+        return;
+    }
+    size_t first = sg_token_at(&cx->tokens, (size_t)statement->target->at), last = table_token(cx, statement);
     struct sg_span name = {cx->tokens.text.ptr + cx->tokens.v[first].at,
                            sg_token_end(&cx->tokens, last) - cx->tokens.v[first].at};
     if (statement->columns.n)
@@ -275,7 +287,7 @@ static void copy_from(struct sg_context *cx, const struct sg_statement *statemen
     in.plan = sg_plan_columns(cx, table, in.names.v, in.names.n);
     if (statement->columns.n)
         edit_list(cx, &in);
-    else if (!all_planned(table) || in.options.header == SG_COPY_HEADER_MATCH)
+    else
         write_list(cx, &in);
     edit_options(cx, &in);
     resolve_where(cx, statement);

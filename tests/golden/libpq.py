@@ -74,7 +74,7 @@ class Connection:
     def _copy_out(self):
         rows, data = [], _pointer()
         while (size := _pq.PQgetCopyData(self._conn, ctypes.byref(data), 0)) > 0:
-            rows.append(ctypes.string_at(data, size).decode())
+            rows.append(ctypes.string_at(data, size).decode(errors="backslashreplace"))
             _pq.PQfreemem(data)
         return rows
 

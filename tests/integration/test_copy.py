@@ -11,11 +11,11 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from proxy import psql
+from proxy import PATIENCE_S, psql
 from wire import Wire, error_fields, message
 
 SANITIZED = bool(os.environ.get("SEGUE_SANITIZE"))
-BIG_MB = int(os.environ.get("SEGUE_COPY_MB", "10" if SANITIZED else "200"))
+BIG_MB = int(os.environ.get("SEGUE_COPY_MB", "10" if SANITIZED else "100"))
 
 # `born` has no default and `email` one: a column that is not named must be filled as ever.
 TABLE = """
@@ -248,6 +248,13 @@ def test_extended_protocol(pair):
         assert [wire.receive()[0] for _ in range(3)] == [b"1", b"2", b"G"]
         wire.send(*data, wire.sync())
         assert answers(wire) == [(b"C", b"COPY 1\0"), (b"Z", b"I")]
+        # Errors: of the data, and of the client's will; what was sent behind is skipped up to the Sync.
+        for end, code in ((message(b"c"), "22P02"), (message(b"f", b"no more\0"), "57014")):
+            bad = b"x\tann\n" if code == "22P02" else b"2\tbob\n"
+            wire.send(wire.parse("", sql), wire.bind(""), wire.execute(), message(b"d", bad), end, wire.sync(),
+                      wire.bind("mine"), wire.execute(), *data, wire.sync())
+            assert answers(wire)[-2:] == [(b"E", code), (b"Z", b"I")], (phase, code)
+            assert [a for a in answers(wire) if a[0] == b"E"] == [(b"E", "23505")], (phase, code)
         # And two portals in one transaction, executed in the other order.
         assert wire.query("BEGIN; DELETE FROM users").tags[-1].startswith("DELETE")
         wire.send(wire.bind("plain", portal="a"), wire.bind("mine", portal="b"), wire.execute("b"), *data,
@@ -257,6 +264,24 @@ def test_extended_protocol(pair):
         got, wanted = pair.rows(phase)
         assert got == wanted, phase
     wire.close()
+
+
+def test_a_client_that_goes_away(pair):
+    """In the middle of a message: nothing of what it sent stays, and its server session ends."""
+    pair.segue.console.start("m")
+    wire = Wire(pair.segue.port, pair.database, application_name="goes away")
+    wire.send(message(b"Q", b"COPY users (user_id, nickname) FROM STDIN\0"), message(b"d", b"1\tann\n" * 2),
+              message(b"d", b"2\tbob\n" * 1000)[:-3])
+    assert wire.receive()[0] == b"G"
+    wire.socket.close()
+    cur = pair.direct.cursor()
+    deadline = time.monotonic() + PATIENCE_S
+    there = (1,)
+    while there != (0,) and time.monotonic() < deadline:
+        cur.execute("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'goes away'")
+        there = cur.fetchone()
+    assert there == (0,)
+    assert pair.rows("dual_write") == ([], [])
 
 
 def test_psql(pair, tmp_path):
