@@ -2,14 +2,18 @@
  * Messages of the client, and what becomes of each. The first column of dispositions is for every session, the second
  * for those on the control database (session_rewrite.c).
  *
- *      type  reply until          disposition        with snapshots
- *      Q     ReadyForQuery        forward            or rewrite, or refuse
- *      P     ParseComplete        forward            or rewrite, or refuse; the statement is remembered
- *      B     BindComplete         forward            behind a renewed Parse if the statement is of an older epoch; or
- * refuse D     RowDescription...    forward            the same, for statements C     CloseComplete        forward the
- * statement is forgotten E     CommandComplete...   forward S F   ReadyForQuery        forward c f   none forward; a
- * marker while the server may not have asked for data yet X     none                 forward; what follows is absorbed
- *      rest  none                 forward (authentication, CopyData, Flush, types of newer clients)
+ *      type  reply until          disposition    with snapshots
+ *      Q     ReadyForQuery        forward        or rewrite, or refuse
+ *      P     ParseComplete        forward        or rewrite, or refuse; the statement is remembered
+ *      B     BindComplete         forward        behind a renewed Parse if the statement is older; or refuse
+ *      D     RowDescription...    forward        the same, for statements
+ *      C     CloseComplete        forward        the statement is forgotten
+ *      E     CommandComplete...   forward
+ *      S F   ReadyForQuery        forward
+ *      d     none                 forward        or through the stream of a rewritten COPY; or wait for its beginning
+ *      c f   none                 forward; a marker while the server may not have asked for data yet
+ *      X     none                 forward; what follows is absorbed
+ *      rest  none                 forward (authentication, Flush, types of newer clients)
  *
  * Texts are planned even while the server is expected to skip them: nothing unrewritten is ever forwarded on the
  * strength of a guess about the server's state.
