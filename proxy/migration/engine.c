@@ -16,6 +16,12 @@ static void set_defaults(struct sg_engine_config *config) {
 static void engine_free(struct sg_engine *engine) {
     PQfinish(engine->watch_conn);
     PQfinish(engine->run_conn);
+    if (engine->replaced) {
+        sg_snapshot_unref(engine->replaced);
+    }
+    if (engine->published) {
+        sg_snapshot_unref(engine->published);
+    }
     sg_bell_free(&engine->watcher_bell);
     sg_bell_free(&engine->runner_bell);
     pthread_mutex_destroy(&engine->busy_lock);

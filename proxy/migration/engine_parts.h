@@ -24,7 +24,8 @@ struct sg_engine {
     struct sg_lease lease; /* lease.id is written before the runner starts */
     int64_t looked_ms;     /* at the rows */
     int64_t digest_due_ms;
-    int64_t use_due_ms; /* when to write down which names are used */
+    struct sg_snapshot *published, *replaced; /* the newest and the one before; references of our own */
+    int64_t use_due_ms;                       /* when to write down which names are used */
     bool is_ready;
 
     /* The runner's, except that the watcher may cancel what it is busy with. */

@@ -22,13 +22,45 @@ static void set_ready(struct sg_engine *engine, bool ready) {
     }
 }
 
+/* Writes down which old names clients have used under this snapshot: what RETIRE wants to know. */
+static bool record_use_of(struct sg_engine *engine, struct sg_snapshot *snapshot, struct sg_error *reterr) {
+    uint64_t used = snapshot ? sg_snapshot_take_use(snapshot) : 0;
+    bool ok = true;
+    for (size_t i = 0; ok && i < 64 && used >> i; i++) {
+        if (used >> i & 1) {
+            ok = sg_db_run(engine->watch_conn,
+                           "INSERT INTO segue.reference (migration_id, name, last_seen)"
+                           " SELECT id, old_name, clock_timestamp() FROM segue.migration WHERE name = $1"
+                           " ON CONFLICT (migration_id, name) DO UPDATE SET last_seen = excluded.last_seen",
+                           SG_ARGS(sg_snapshot_mapping(snapshot, i)->migration), reterr);
+        }
+    }
+    return ok;
+}
+
+/* Sessions go on using a snapshot for a while after it was replaced: the one before is asked, too. */
+static bool record_use(struct sg_engine *engine, struct sg_error *reterr) {
+    int64_t now_ms = sg_now_ms();
+    if (now_ms < engine->use_due_ms) {
+        return true;
+    }
+    engine->use_due_ms = now_ms + USE_EVERY_MS;
+    return record_use_of(engine, engine->replaced, reterr) && record_use_of(engine, engine->published, reterr);
+}
+
 static bool publish(struct sg_engine *engine, struct sg_error *reterr) {
     struct sg_snapshot *snapshot = sg_catalog_load(engine->watch_conn, &engine->catalog, reterr);
     if (!snapshot) {
         return false;
     }
     sg_hub_publish(engine->hub, snapshot);
-    sg_snapshot_unref(snapshot);
+    struct sg_error ignored; /* a use that goes unrecorded comes again; the mappings must be served at once */
+    record_use_of(engine, engine->replaced, &ignored);
+    if (engine->replaced) {
+        sg_snapshot_unref(engine->replaced);
+    }
+    engine->replaced = engine->published;
+    engine->published = snapshot;
     return true;
 }
 
@@ -78,29 +110,6 @@ static bool look(struct sg_engine *engine, struct sg_error *reterr) {
         return false;
     }
     return (row_epoch == engine->catalog.row_epoch && !changed) || publish(engine, reterr);
-}
-
-/* Writes down which old names clients have used: what RETIRE wants to know. */
-static bool record_use(struct sg_engine *engine, struct sg_error *reterr) {
-    int64_t now_ms = sg_now_ms();
-    if (now_ms < engine->use_due_ms) {
-        return true;
-    }
-    engine->use_due_ms = now_ms + USE_EVERY_MS;
-    struct sg_snapshot *snapshot = sg_hub_current(engine->hub);
-    uint64_t used = snapshot ? sg_snapshot_take_use(snapshot) : 0;
-    bool ok = true;
-    for (size_t i = 0; ok && i < 64 && used >> i; i++) {
-        if (used >> i & 1) {
-            ok = sg_db_run(engine->watch_conn,
-                           "INSERT INTO segue.reference (migration_id, name, last_seen)"
-                           " SELECT id, old_name, clock_timestamp() FROM segue.migration WHERE name = $1"
-                           " ON CONFLICT (migration_id, name) DO UPDATE SET last_seen = excluded.last_seen",
-                           SG_ARGS(sg_snapshot_mapping(snapshot, i)->migration), reterr);
-        }
-    }
-    sg_snapshot_unref(snapshot);
-    return ok;
 }
 
 /* Notifications only say: look now. */
