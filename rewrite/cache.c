@@ -44,8 +44,14 @@ static bool same_key(const struct sg_request *a, const struct sg_request *b) {
 }
 
 static void unlink_use(struct sg_cache *cache, struct slot *slot) {
-    *(slot->newer ? &slot->newer->older : &cache->newest) = slot->older;
-    *(slot->older ? &slot->older->newer : &cache->oldest) = slot->newer;
+    if (slot->newer)
+        slot->newer->older = slot->older;
+    else
+        cache->newest = slot->older;
+    if (slot->older)
+        slot->older->newer = slot->newer;
+    else
+        cache->oldest = slot->newer;
 }
 
 static void link_newest(struct sg_cache *cache, struct slot *slot) {
@@ -129,8 +135,11 @@ void sg_cache_add(struct sg_cache *cache, uint64_t hash, struct sg_full_plan *pl
 void sg_cache_free(struct sg_cache *cache) {
     if (!cache)
         return;
-    while (cache->oldest)
-        evict(cache, cache->oldest);
+    for (struct slot *slot = cache->oldest, *newer; slot; slot = newer) {
+        newer = slot->newer;
+        sg_plan_unref(&slot->plan->plan);
+        free(slot);
+    }
     free(cache->buckets);
     free(cache);
 }

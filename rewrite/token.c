@@ -119,14 +119,13 @@ static bool skip_dollar_quote(struct lexer *lx) {
 static void skip_number(struct lexer *lx) {
     while (lx->p < lx->end) {
         char c = *lx->p;
-        if ((c == 'e' || c == 'E') && lx->end - lx->p >= 2 && (lx->p[1] == '+' || lx->p[1] == '-'))
-            lx->p += 2;
-        else if (c == '.' && !(lx->end - lx->p >= 2 && lx->p[1] == '.'))
-            lx->p++; /* 1..10 is two numbers in PL/pgSQL, never in SQL */
-        else if (class_of(c) == C_DIGIT || class_of(c) == C_WORD)
-            lx->p++;
-        else
+        bool more = lx->end - lx->p >= 2;
+        bool is_exponent = (c == 'e' || c == 'E') && more && (lx->p[1] == '+' || lx->p[1] == '-');
+        /* 1..10 is two numbers in PL/pgSQL, never in SQL */
+        bool is_point = c == '.' && !(more && lx->p[1] == '.');
+        if (!is_exponent && !is_point && class_of(c) != C_DIGIT && class_of(c) != C_WORD)
             return;
+        lx->p += is_exponent ? 2 : 1;
     }
 }
 

@@ -80,7 +80,7 @@ static void type_source(struct sg_context *cx, const struct sg_table *table, con
         return; /* a set operation settles its columns' types by itself, as it would without us */
     for (size_t i = 0; i < q->targets.n && i < n && !is_star(&q->targets.v[i]); i++)
         type_item(cx, table, q->targets.v[i].expr, written[i]);
-    for (size_t row = 0; row < q->rows_len; row++) {
+    for (size_t row = 0; q->rows && row < q->rows_len; row++) {
         for (size_t i = 0; i < q->rows[row].n && i < n; i++) {
             const struct sg_node *node = q->rows[row].v[i];
             if (node->kind == SG_NODE_DEFAULT)
