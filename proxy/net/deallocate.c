@@ -75,6 +75,21 @@ static void fold(struct sg_span word, char name[SG_NAME_BYTES], size_t *len) {
     }
 }
 
+/* word: what was taken, empty before a quote. */
+static bool take_name(struct sg_span word, struct sg_span *rest, char name[SG_NAME_BYTES]) {
+    size_t len = 0;
+    if (word.len > 0) {
+        fold(word, name, &len);
+    } else if (rest->len > 0 && rest->ptr[0] == '"') {
+        rest->ptr++;
+        rest->len--;
+        if (!take_quoted(rest, name, &len)) {
+            return false;
+        }
+    }
+    return len > 0;
+}
+
 enum sg_deallocation sg_deallocation_of(struct sg_span sql, char ret_name[SG_NAME_BYTES]) {
     struct sg_span rest = sql;
     struct sg_span verb = take_word(&rest);
@@ -98,19 +113,58 @@ enum sg_deallocation sg_deallocation_of(struct sg_span sql, char ret_name[SG_NAM
         }
     }
     char name[SG_NAME_BYTES] = {0};
-    size_t len = 0;
-    if (word.len > 0) {
-        fold(word, name, &len);
-    } else if (rest.len > 0 && rest.ptr[0] == '"') {
-        rest.ptr++;
-        rest.len--;
-        if (!take_quoted(&rest, name, &len)) {
-            return SG_DEALLOCATE_NONE;
-        }
-    }
-    if (len == 0 || !is_end(rest)) {
+    if (!take_name(word, &rest, name) || !is_end(rest)) {
         return SG_DEALLOCATE_NONE;
     }
     memcpy(ret_name, name, sizeof(name));
     return SG_DEALLOCATE_ONE;
+}
+
+/* Up to the bracket that closes the first one: types have no quotes worth the name. */
+static bool skip_types(struct sg_span *rest) {
+    size_t depth = 0;
+    while (rest->len > 0) {
+        char c = rest->ptr[0];
+        rest->ptr++;
+        rest->len--;
+        depth += c == '(';
+        depth -= c == ')';
+        if (depth == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct sg_span without_end(struct sg_span sql) {
+    while (sql.len > 0 && (is_space(sql.ptr[sql.len - 1]) || sql.ptr[sql.len - 1] == ';')) {
+        sql.len--;
+    }
+    return sql;
+}
+
+struct sg_sql_statement sg_sql_statement_of(struct sg_span sql) {
+    struct sg_sql_statement found = {0};
+    struct sg_span rest = without_end(sql);
+    struct sg_span verb = take_word(&rest);
+    bool is_prepare = is_keyword(verb, "prepare");
+    if ((!is_prepare && !is_keyword(verb, "execute")) || memchr(rest.ptr, ';', rest.len)) {
+        return found;
+    }
+    if (!take_name(take_word(&rest), &rest, found.name)) {
+        return found;
+    }
+    skip_space(&rest);
+    if (!is_prepare) {
+        found.kind = SG_SQL_EXECUTE;
+        return found;
+    }
+    found.has_types = rest.len > 0 && rest.ptr[0] == '(';
+    if ((found.has_types && !skip_types(&rest)) || !is_keyword(take_word(&rest), "as")) {
+        return found; /* PREPARE TRANSACTION 'x' is one of these */
+    }
+    skip_space(&rest);
+    found.inner = rest;
+    found.kind = rest.len > 0 ? SG_SQL_PREPARE : SG_SQL_OTHER;
+    return found;
 }

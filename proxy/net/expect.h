@@ -29,6 +29,7 @@ enum sg_disposition {
     SG_REPLY_FORWARD,
     SG_REPLY_SWALLOW,       /* the message was ours: the client does not see its completion. Errors it does see */
     SG_REPLY_REPLACE_ERROR, /* the message was made to fail: its error is replaced by ours */
+    SG_REPLY_HIDE,          /* the message was ours, and what follows fails if it did: the client sees nothing of it */
 };
 
 struct sg_side; /* session.h */

@@ -252,6 +252,9 @@ void sg_session_expect(struct sg_session *s, enum sg_expect_kind kind, enum sg_d
     bool ends_batch = kind == SG_EXPECT_SYNC || kind == SG_EXPECT_QUERY || kind == SG_EXPECT_FUNCTION;
     s->is_batch_start = ends_batch;
     s->batch += ends_batch;
+    if (kind == SG_EXPECT_SYNC || !ends_batch) {
+        s->is_unsynced = kind != SG_EXPECT_SYNC; /* a Query inside a batch does not end it */
+    }
     if (s->waiting_since_ns == 0 && s->has_snapshots) {
         s->waiting_since_ns = uv_hrtime();
     }

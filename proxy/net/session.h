@@ -59,6 +59,7 @@ struct sg_session {
     bool is_answered;          /* the server has said something about a statement since the last ReadyForQuery */
     bool is_batch_start;       /* the last message with a reply was a Sync or Query: the next begins a batch */
     uint64_t batch;            /* counts those */
+    bool is_unsynced;          /* messages of the extended protocol were sent, and no Sync since */
     uint64_t waiting_since_ns; /* 0: the client waits for nothing */
 
     /* Rewriting: only on the control database. */

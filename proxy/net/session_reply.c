@@ -62,7 +62,13 @@ static void say_refused(struct sg_session *s, const struct sg_error *refusal) {
 
 enum sg_verdict sg_reply_error(struct sg_session *s, const struct sg_message *m) {
     struct sg_expectation front;
-    if (!sg_expect_front(&s->expect, &front) || !front.side) {
+    if (!sg_expect_front(&s->expect, &front)) {
+        return SG_FORWARD;
+    }
+    if (front.disposition == SG_REPLY_HIDE) {
+        return SG_ABSORB;
+    }
+    if (!front.side) {
         return SG_FORWARD;
     }
     if (front.disposition != SG_REPLY_REPLACE_ERROR) {
@@ -79,6 +85,9 @@ enum sg_verdict sg_reply_error(struct sg_session *s, const struct sg_message *m)
 
 enum sg_verdict sg_reply_notice(struct sg_session *s, const struct sg_message *m) {
     struct sg_expectation front;
+    if (sg_expect_front(&s->expect, &front) && front.disposition == SG_REPLY_HIDE) {
+        return SG_ABSORB;
+    }
     bool is_known = sg_expect_front(&s->expect, &front) && front.disposition != SG_REPLY_REPLACE_ERROR;
     return is_known ? map_position(s, m, front.side) : SG_FORWARD;
 }

@@ -56,7 +56,7 @@ size_t sg_rewrite_need(const struct sg_session *s, const struct sg_message *m) {
     switch (m->type) {
     case 'Q':
         if (snapshot_in_force(s)->mappings == 0) {
-            return s->statements.versions > 0 && is_small ? m->body_bytes : 0;
+            return is_small ? m->body_bytes : 0; /* it may be PREPARE */
         }
         return m->body_bytes <= SG_STATEMENT_HOLD_BYTES ? m->body_bytes : 0;
     case 'P':
@@ -167,7 +167,33 @@ static void side_set_plan(struct sg_side *side, const struct sg_plan *plan, stru
     side->text = sg_text_ref(text);
 }
 
-/* ---- Statements that end prepared statements ---- */
+/* ---- SQL that makes, runs and ends prepared statements ---- */
+
+static void send_parse(struct sg_session *s, struct sg_span name, struct sg_text *text, const struct sg_plan *plan,
+                       enum sg_star star, enum sg_disposition disposition) {
+    struct sg_side *side = sg_worker_side(s->worker);
+    side->version = sg_statements_add(&s->statements, name, text, plan, s->pin->epoch);
+    side->version->batch = s->batch;
+    side->version->star = star;
+    if (plan) {
+        side_set_plan(side, plan, text);
+    }
+    sg_msg_parse(&s->worker->message, name, plan ? plan->sql : sg_text_sql(text), text->nparams, sg_text_oids(text));
+    send_message(s);
+    sg_session_expect(s, SG_EXPECT_PARSE, disposition, side);
+}
+
+/* The transaction has failed for certain: the server answers everything with 25P02, a renewed Parse as well, but not
+ * the Close before it. */
+static bool is_known_failed(const struct sg_session *s) {
+    return s->tx_status == 'E' && s->expect.runs == 0;
+}
+
+static bool is_same_sql(const struct sg_version *v, const struct sg_plan *plan) {
+    struct sg_span before = v->plan ? v->plan->sql : sg_text_sql(v->text);
+    struct sg_span now = plan ? plan->sql : sg_text_sql(v->text);
+    return sg_span_eq(before, now);
+}
 
 /* What the completion of this text does to what is remembered; NULL: nothing. */
 static struct sg_side *deallocation_side(struct sg_session *s, struct sg_span sql) {
@@ -190,14 +216,80 @@ static struct sg_side *end_unnamed(struct sg_session *s, struct sg_side *side) {
     return side;
 }
 
+/* PREPARE in SQL: a statement like those of Parse, and EXECUTE names either. */
+static struct sg_side *sql_prepare_side(struct sg_session *s, const struct sg_sql_statement *sql) {
+    bool is_remembered = s->statements.text_bytes + sql->inner.len <= s->worker->shared->config.session_statement_bytes;
+    struct sg_text *text = is_remembered ? sg_text_intern(&s->worker->texts, sql->inner, 0, NULL) : NULL;
+    struct sg_side *side = sg_worker_side(s->worker);
+    side->version = sg_statements_add(&s->statements, sg_span_of(sql->name), text, NULL, s->pin->epoch);
+    side->version->batch = s->batch;
+    side->version->star = s->pin->mappings == 0 ? SG_STAR_OLD : s->star;
+    side->version->has_types = sql->has_types;
+    sg_text_unref(text);
+    return side;
+}
+
+static void set_prepared_before(struct sg_error *err, struct sg_span name) {
+    sg_error_set(err, SG_SQLSTATE_FEATURE_NOT_SUPPORTED,
+                 "segue cannot prepare statement \"%.*s\" again for the migration that is under way", (int)name.len,
+                 name.ptr);
+    sg_error_detail(err, "It was prepared by PREPARE with declared parameter types, or is executed inside a pipeline.");
+    sg_error_hint(err, "DEALLOCATE it and PREPARE it again, without parameter types.");
+}
+
+/* As renew, ahead of a Query: with a Sync, because a Query behind an error would be skipped. */
+static void renew_for_execute(struct sg_session *s, struct sg_span name, struct sg_version *v,
+                              const struct sg_plan *plan) {
+    static const uint8_t sync[] = {'S', 0, 0, 0, 4};
+    sg_msg_close(&s->worker->message, 'S', name);
+    send_message(s);
+    sg_session_expect(s, SG_EXPECT_CLOSE, SG_REPLY_HIDE, NULL);
+    send_parse(s, name, v->text, plan, v->star, SG_REPLY_HIDE);
+    sg_flow_emit(&s->from_client, sync, sizeof(sync));
+    sg_session_expect(s, SG_EXPECT_SYNC, SG_REPLY_HIDE, NULL);
+    sg_count(&s->worker->counters.reprepared, 1);
+}
+
+/* EXECUTE of a statement that may be of an older epoch. False: it must be refused. */
+static bool prepare_execute(struct sg_session *s, struct sg_span name, struct sg_error *reterr) {
+    struct sg_statement *statement = sg_statements_find(&s->statements, name);
+    struct sg_version *v = statement ? statement->newest : NULL;
+    if (!v || v->is_gone || (v->epoch == s->pin->epoch && !v->is_lost) || is_known_failed(s)) {
+        return true;
+    }
+    if (!v->text) {
+        set_not_remembered(reterr);
+        return s->pin->mappings == 0;
+    }
+    const struct sg_plan *plan = plan_of(s, sg_text_sql(v->text), v->star, true);
+    if (is_refusal(plan)) {
+        *reterr = plan->error;
+        return false;
+    }
+    if (!v->is_lost && is_same_sql(v, plan)) {
+        sg_version_carry_over(&s->statements, v, plan, s->pin->epoch);
+        return true;
+    }
+    if (v->has_types || v->is_pending || s->is_unsynced) {
+        set_prepared_before(reterr, name);
+        return false;
+    }
+    renew_for_execute(s, name, v, plan);
+    return true;
+}
+
 static enum sg_verdict forward_query(struct sg_session *s, const struct sg_message *m) {
     struct sg_query query;
     struct sg_side *side = NULL;
-    if (s->statements.versions > 0 && m->have == m->body_bytes &&
-        sg_query_read(m->body, m->have, &query) == SG_READ_OK) {
+    if (m->have == m->body_bytes && sg_query_read(m->body, m->have, &query) == SG_READ_OK) {
         char name[SG_NAME_BYTES];
-        side = deallocation_side(s, query.sql);
-        s->is_clearing = sg_deallocation_of(query.sql, name) == SG_DEALLOCATE_ALL;
+        struct sg_sql_statement sql = sg_sql_statement_of(query.sql);
+        struct sg_error err = {0};
+        if (sql.kind == SG_SQL_EXECUTE && !prepare_execute(s, sg_span_of(sql.name), &err)) {
+            return refuse_query(s, &err);
+        }
+        side = sql.kind == SG_SQL_PREPARE ? sql_prepare_side(s, &sql) : deallocation_side(s, query.sql);
+        s->is_clearing = s->statements.versions > 0 && sg_deallocation_of(query.sql, name) == SG_DEALLOCATE_ALL;
     }
     sg_session_expect(s, SG_EXPECT_QUERY, SG_REPLY_FORWARD, end_unnamed(s, side));
     return SG_FORWARD;
@@ -283,20 +375,6 @@ static enum sg_verdict parse_too_long(struct sg_session *s, const struct sg_mess
     return refuse_parse(s, name, &err);
 }
 
-static void send_parse(struct sg_session *s, struct sg_span name, struct sg_text *text, const struct sg_plan *plan,
-                       enum sg_star star, enum sg_disposition disposition) {
-    struct sg_side *side = sg_worker_side(s->worker);
-    side->version = sg_statements_add(&s->statements, name, text, plan, s->pin->epoch);
-    side->version->batch = s->batch;
-    side->version->star = star;
-    if (plan) {
-        side_set_plan(side, plan, text);
-    }
-    sg_msg_parse(&s->worker->message, name, plan ? plan->sql : sg_text_sql(text), text->nparams, sg_text_oids(text));
-    send_message(s);
-    sg_session_expect(s, SG_EXPECT_PARSE, disposition, side);
-}
-
 enum sg_verdict sg_rewrite_parse(struct sg_session *s, const struct sg_message *m) {
     struct sg_error err = {0};
     struct sg_parse parse = {0};
@@ -348,18 +426,6 @@ static bool is_ambiguous(const struct sg_session *s, const struct sg_version *v)
     return false;
 }
 
-/* The transaction has failed for certain: the server answers everything with 25P02, a renewed Parse as well, but not
- * the Close before it. */
-static bool is_known_failed(const struct sg_session *s) {
-    return s->tx_status == 'E' && s->expect.runs == 0;
-}
-
-static bool is_same_sql(const struct sg_version *v, const struct sg_plan *plan) {
-    struct sg_span before = v->plan ? v->plan->sql : sg_text_sql(v->text);
-    struct sg_span now = plan ? plan->sql : sg_text_sql(v->text);
-    return sg_span_eq(before, now);
-}
-
 static void renew(struct sg_session *s, struct sg_span name, struct sg_version *v, const struct sg_plan *plan) {
     if (name.len > 0) {
         sg_msg_close(&s->worker->message, 'S', name);
@@ -378,6 +444,11 @@ static enum sg_verdict prepare_use(struct sg_session *s, struct sg_span name, st
                                 UINT32_MAX); /* looked at anew with every reply: what follows that Sync has none yet */
     }
     if ((v->epoch == s->pin->epoch && !v->is_lost) || is_known_failed(s)) {
+        return SG_FORWARD;
+    }
+    if (v->has_types && s->pin->mappings > 0) {
+        set_prepared_before(&err, name);
+        send_failing_parse(s, SG_SPAN_LIT(REFUSED_NAME), &err);
         return SG_FORWARD;
     }
     if (!v->text) {

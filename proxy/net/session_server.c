@@ -141,7 +141,8 @@ static enum sg_verdict complete(struct sg_session *s, enum sg_expect_kind kind) 
     confirm_version(s, &entry);
     sg_session_discard(s, &entry);
     drop_markers(s);
-    return entry.disposition == SG_REPLY_SWALLOW ? SG_ABSORB : SG_FORWARD;
+    bool is_ours = entry.disposition == SG_REPLY_SWALLOW || entry.disposition == SG_REPLY_HIDE;
+    return is_ours ? SG_ABSORB : SG_FORWARD;
 }
 
 static enum sg_verdict on_command_complete(struct sg_session *s, const struct sg_message *m) {
@@ -205,10 +206,10 @@ static bool is_front_ready(const struct sg_session *s) {
     return is_front(s, SG_EXPECT_SYNC) || is_front(s, SG_EXPECT_STARTUP);
 }
 
-static void pop_ready(struct sg_session *s) {
+static enum sg_verdict pop_ready(struct sg_session *s) {
     struct sg_expectation entry;
     if (!is_front_ready(s) || !sg_expect_pop(&s->expect, &entry)) {
-        return;
+        return SG_FORWARD;
     }
     if (entry.kind == SG_EXPECT_STARTUP) {
         log_in(s);
@@ -218,6 +219,7 @@ static void pop_ready(struct sg_session *s) {
     confirm_version(s, &entry);
     sg_session_discard(s, &entry);
     drop_markers(s);
+    return entry.disposition == SG_REPLY_HIDE ? SG_ABSORB : SG_FORWARD;
 }
 
 static enum sg_verdict on_ready(struct sg_session *s, const struct sg_message *m) {
@@ -228,13 +230,13 @@ static enum sg_verdict on_ready(struct sg_session *s, const struct sg_message *m
     s->tx_status = status;
     s->is_copy_in = false;
     s->is_skipping = false; /* it answers a Sync that was not expected to be answered: nothing is skipped any more */
-    pop_ready(s);
+    enum sg_verdict verdict = pop_ready(s);
     s->is_answered = false;
     note_latency(s);
     if (status == 'I') {
         end_transaction(s);
     }
-    return SG_FORWARD;
+    return verdict;
 }
 
 /* ---- Errors ---- */
@@ -251,7 +253,7 @@ static void undo_failed_parse(struct sg_session *s, struct sg_expectation *entry
     sg_statements_undo(&s->statements, version);
     if (is_unnamed) {
         sg_statements_forget(&s->statements, SG_SPAN_LIT("")); /* the server drops the old one first */
-    } else if (entry->disposition == SG_REPLY_SWALLOW && older) {
+    } else if (entry->disposition != SG_REPLY_FORWARD && older) {
         sg_statements_lost(&s->statements, older);
     }
 }

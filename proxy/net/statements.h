@@ -58,6 +58,7 @@ struct sg_version {
     uint64_t epoch;             /* whose mappings plan is right for */
     uint64_t batch;             /* of the session, when it was sent */
     enum sg_star star;          /* for its whole life: the result shape must not change */
+    bool has_types;             /* by PREPARE in SQL, with parameter types declared by name */
     bool is_pending;
     bool is_gone; /* Close */
     bool is_lost; /* the server no longer has it: preparing it again failed */

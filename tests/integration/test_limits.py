@@ -160,6 +160,28 @@ def test_statements_deallocated_by_sql_leave_nothing_behind(start_segue, databas
     wire.close()
 
 
+def test_sql_prepared_before_the_window(start_segue, database, direct):
+    """PREPARE before the migration, EXECUTE in every phase of it: as good as a statement of the protocol."""
+    direct.cursor().execute("CREATE TABLE users (id int PRIMARY KEY, nickname text)")
+    segue = start_segue(control=database)
+    wire = Wire(segue.port, database)
+    wire.query("PREPARE ins AS INSERT INTO users VALUES ($1, $2)")
+    wire.query("PREPARE \"Get\" AS SELECT * FROM users WHERE nickname = $1")
+    wire.query("PREPARE typed(int) AS SELECT nickname FROM users WHERE id = $1")
+    segue.console.run("CREATE MIGRATION m ON users RENAME COLUMN nickname TO username")
+    for number, _ in enumerate(segue.console.window("m")):
+        assert wire.query(f"EXECUTE ins({number}, 'n{number}')").raise_error().tags == ["INSERT 0 1"]
+        got = wire.query(f"execute \"Get\"('n{number}')").raise_error()
+        assert got.labels == ["id", "nickname"] and [tuple(row) for row in got.rows] == [(str(number), f"n{number}")]
+        assert [kind for kind, _ in got.messages] == [b"T", b"D", b"C", b"Z"], "the client sees nothing of it"
+        refused = wire.query(f"EXECUTE typed({number})")
+        assert refused.error is None or refused.error.sqlstate == "0A000"
+    cursor = direct.cursor()
+    cursor.execute("SELECT id, username FROM users ORDER BY id")
+    assert cursor.fetchall() == [(i, f"n{i}") for i in range(4)]
+    wire.close()
+
+
 def test_what_answers_is_not_postgresql(start_segue):
     with socket.create_server((HOST, 0)) as other:
         segue = start_segue(upstream=f"host={HOST} port={other.getsockname()[1]}")

@@ -52,3 +52,34 @@ Test(deallocate, a_long_name_is_cut_as_the_server_cuts_it) {
     memset(sql + strlen(sql), 'n', 100);
     cr_assert_eq(strlen(read_as(sql)), 63);
 }
+
+Test(deallocate, sql_that_makes_and_runs_statements) {
+    static const struct {
+        const char *sql;
+        enum sg_sql_prepared kind;
+        const char *name, *inner;
+        bool has_types;
+    } cases[] = {
+        {"prepare S as select 1", SG_SQL_PREPARE, "s", "select 1", false},
+        {" PREPARE \"S 1\"(int, numeric(10,2)) AS\nselect $1 ;\n", SG_SQL_PREPARE, "S 1", "select $1", true},
+        {"prepare s(int)as(select 1)", SG_SQL_PREPARE, "s", "(select 1)", true},
+        {"execute S(1, 'a')", SG_SQL_EXECUTE, "s", "", false},
+        {"EXECUTE \"S\";", SG_SQL_EXECUTE, "S", "", false},
+        {"prepare transaction 'x'", SG_SQL_OTHER, "", "", false},
+        {"prepare s as", SG_SQL_OTHER, "", "", false},
+        {"prepare s(int as select 1", SG_SQL_OTHER, "", "", false},
+        {"prepare s as select 1; select 2", SG_SQL_OTHER, "", "", false},
+        {"execute a; execute b", SG_SQL_OTHER, "", "", false},
+        {"executes a", SG_SQL_OTHER, "", "", false},
+        {"", SG_SQL_OTHER, "", "", false},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct sg_sql_statement found = sg_sql_statement_of(sg_span_of(cases[i].sql));
+        cr_assert_eq(found.kind, cases[i].kind, "%s", cases[i].sql);
+        if (found.kind != SG_SQL_OTHER) {
+            cr_assert_str_eq(found.name, cases[i].name);
+            cr_assert(sg_span_eq_cstr(found.inner, cases[i].inner), "%s", cases[i].sql);
+            cr_assert(found.kind == SG_SQL_EXECUTE || found.has_types == cases[i].has_types, "%s", cases[i].sql);
+        }
+    }
+}
