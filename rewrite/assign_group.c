@@ -105,6 +105,10 @@ void sg_extend_group(struct sg_context *cx, const struct sg_entry *entry, const 
     struct sg_column_plan own = copies_of(cx, &g, plan);
     if (own.copies[0].from + g.first != index)
         return;
+    for (size_t i = 0; g.source->kind == SG_NODE_ROW && i < g.source->kids.n; i++)
+        if (sg_node_expands(g.source->kids.v[i]))
+            sg_refuse(cx, g.source->kids.v[i]->at, entry->table, "Write the row's fields one by one.",
+                      "a row that is expanded in an assignment");
     if (g.source->kind == SG_NODE_ROW && g.source->kids.n != g.n) {
         sg_fail(cx, -1, SG_SQLSTATE_SYNTAX_ERROR, "number of columns does not match number of values");
         return;

@@ -59,6 +59,11 @@ struct sg_node {
     const bool *renamed;
 };
 
+/* `u.*` and `(x).*`: more than one column, or none. */
+static inline bool sg_node_expands(const struct sg_node *node) {
+    return node && node->star && (node->kind == SG_NODE_COLUMN || node->kind == SG_NODE_FIELD);
+}
+
 /* One output column, one assignment, or one name of an INSERT's column list. */
 struct sg_target {
     const char *name; /* label or column; NULL when none is given */
@@ -82,6 +87,7 @@ struct sg_from {
     const char *name;   /* TABLE; FUNCTION: of the first function */
     const char *alias;
     struct sg_names columns; /* alias column list, or the names of a column definition list */
+    bool defines_columns;    /* FUNCTION: the latter: these are all there are */
     bool only, sampled, lateral, ordinality;
     struct sg_query *query;
     struct sg_nodes exprs; /* FUNCTION: arguments; JOIN: ON; sampled: arguments */

@@ -124,6 +124,7 @@ static struct sg_from *function_item(struct sg_convert *cv, const RangeFunction 
         foreach (cell, fn->coldeflist)
             coldefs.v[coldefs.n++] = sg_convert_name(cv, lfirst_node(ColumnDef, cell)->colname);
         from->columns = coldefs;
+        from->defines_columns = true;
     }
     set_alias(cv, from, fn->alias);
     return from;
@@ -137,6 +138,7 @@ static struct sg_from *table_func(struct sg_convert *cv, const RangeTableFunc *f
     ListCell *cell;
     foreach (cell, fn->columns)
         from->columns.v[from->columns.n++] = sg_convert_name(cv, lfirst_node(RangeTableFuncCol, cell)->colname);
+    from->defines_columns = !fn->alias || !fn->alias->colnames;
     set_alias(cv, from, fn->alias);
     return from;
 }

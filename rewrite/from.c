@@ -103,21 +103,34 @@ static bool gives_key_and_value(const char *name) {
            strcmp(name, "jsonb_each_text") == 0;
 }
 
+/* What the function itself gives, before an alias list renames it. */
+static void function_output(struct sg_context *cx, const struct sg_from *from, const char *name,
+                            struct sg_output *output) {
+    bool single = from->name && from->exprs.n == 1; /* not ROWS FROM (f(), g()) */
+    bool parallel = single && strcmp(from->name, "unnest") == 0 && from->exprs.v[0]->kids.n > 1;
+    if (from->defines_columns) {
+        for (size_t i = 0; i < from->columns.n; i++)
+            sg_output_add(cx, output, from->columns.v[i], false);
+    } else if (single && !parallel && is_scalar_function(from->name)) {
+        sg_output_add(cx, output, name, false);
+    } else if (single && gives_key_and_value(from->name)) {
+        sg_output_add(cx, output, "key", false);
+        sg_output_add(cx, output, "value", false);
+    } else {
+        /* An alias list may be shorter than the function is wide. */
+        for (size_t i = 0; i < from->columns.n; i++)
+            sg_output_add(cx, output, from->columns.v[i], false);
+        output->unknown = true;
+    }
+    if (from->ordinality && !output->unknown)
+        sg_output_add(cx, output, "ordinality", false);
+}
+
 static void add_function(struct sg_context *cx, const struct sg_from *from, struct sg_scope *scope) {
     sg_resolve_nodes(cx, &from->exprs, scope);
     struct sg_entry *entry = new_entry(cx, from, from->alias ? from->alias : from->name);
-    for (size_t i = 0; i < from->columns.n; i++)
-        sg_output_add(cx, &entry->output, from->columns.v[i], false);
-    if (from->columns.n == 0 && from->name && is_scalar_function(from->name)) {
-        sg_output_add(cx, &entry->output, entry->name, false);
-    } else if (from->columns.n == 0 && from->name && gives_key_and_value(from->name)) {
-        sg_output_add(cx, &entry->output, "key", false);
-        sg_output_add(cx, &entry->output, "value", false);
-    } else if (from->columns.n == 0) {
-        entry->output.unknown = true;
-    }
-    if (from->ordinality)
-        sg_output_add(cx, &entry->output, "ordinality", false);
+    function_output(cx, from, entry->name, &entry->output);
+    rename_columns(&entry->output, &from->columns);
     sg_scope_add(cx, scope, entry);
 }
 

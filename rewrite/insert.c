@@ -48,9 +48,8 @@ static void find_source(const struct sg_context *cx, struct insert *in) {
 }
 
 static void rewrite_columns(struct sg_context *cx, struct insert *in, const struct sg_output *output) {
-    const struct sg_query *source = in->query->source;
     struct sg_column_list list = {in->entry->table, &in->query->set, in->after_table, NULL, 0};
-    size_t values = source->rows ? source->rows[0].n : output->unknown ? SG_VALUES_UNKNOWN : output->n;
+    size_t values = output->unknown ? SG_VALUES_UNKNOWN : output->n;
     if (!sg_column_list_read(cx, &list, values))
         return;
     find_source(cx, in);

@@ -199,6 +199,16 @@ static bool is_star(const struct sg_target *target) {
     return target->expr->kind == SG_NODE_COLUMN && target->expr->star;
 }
 
+/* (u).* of a mapped table, where columns are counted: the table's sub-select has the old shape. */
+static void expand_row(const struct sg_scope *scope, const struct sg_node *node, bool counted) {
+    const struct sg_node *row = node->kids.v[0];
+    if (row->kind != SG_NODE_COLUMN || row->names.n != 1 || row->star)
+        return;
+    struct sg_entry *entry = sg_lookup_entry(scope, NULL, row->names.v[0]);
+    if (entry && entry->is_whole_row)
+        entry->replaced_as_old |= counted;
+}
+
 struct sg_output sg_resolve_targets(struct sg_context *cx, const struct sg_targets *targets, struct sg_scope *scope,
                                     int flags) {
     struct sg_output output = {0};
@@ -209,6 +219,11 @@ struct sg_output sg_resolve_targets(struct sg_context *cx, const struct sg_targe
         const struct sg_target *target = &targets->v[i];
         if (is_star(target)) {
             sg_star_target(cx, scope, target, flags & SG_COUNTED, flags & SG_IGNORED, &output);
+            continue;
+        }
+        if (sg_node_expands(target->expr)) {
+            expand_row(scope, target->expr, flags & SG_COUNTED);
+            output.unknown = true;
             continue;
         }
         const struct sg_node *source = NULL;
@@ -231,6 +246,8 @@ static struct sg_output labels_of(struct sg_context *cx, const struct sg_query *
         const struct sg_target *target = &q->targets.v[i];
         if (is_star(target))
             sg_star_target_output(cx, scope, target, counted, &output);
+        else if (sg_node_expands(target->expr))
+            output.unknown = true;
         else
             sg_output_add(cx, &output, target->name ? target->name : sg_figure_label(target->expr, &source), false);
     }
@@ -274,6 +291,8 @@ static struct sg_output resolve_values(struct sg_context *cx, struct sg_query *q
     struct sg_output output = {0};
     for (size_t i = 0; i < q->rows_len; i++)
         sg_resolve_nodes(cx, &q->rows[i], scope);
+    for (size_t i = 0; q->rows_len && i < q->rows[0].n; i++)
+        output.unknown |= sg_node_expands(q->rows[0].v[i]);
     for (size_t i = 0; q->rows_len && i < q->rows[0].n; i++)
         sg_output_add(cx, &output, sg_arena_printf(cx->arena, "column%zu", i + 1), false);
     return output;
@@ -357,8 +376,8 @@ static struct sg_output recursive_output(struct sg_context *cx, const struct sg_
     for (size_t i = 0; i < first->targets.n; i++) {
         const struct sg_node *source;
         const struct sg_target *target = &first->targets.v[i];
-        output.unknown |= is_star(target);
-        if (!is_star(target))
+        output.unknown |= sg_node_expands(target->expr);
+        if (!sg_node_expands(target->expr))
             sg_output_add(cx, &output, target->name ? target->name : sg_figure_label(target->expr, &source), false);
     }
     if (cte->columns.n) {

@@ -2,10 +2,6 @@
 
 #include "once.h"
 
-static bool is_star(const struct sg_target *target) {
-    return target->expr->kind == SG_NODE_COLUMN && target->expr->star;
-}
-
 /* The expression of a select item, without its label. */
 static void item_extent(const struct sg_context *cx, const struct sg_target *target, size_t *ret_from, size_t *ret_to) {
     size_t first = sg_token_at(&cx->tokens, (size_t)target->at), end = sg_expr_end(&cx->tokens, first);
@@ -30,7 +26,7 @@ static bool can_repeat(const struct sg_query *q, const struct sg_column_plan *pl
         if (from >= q->targets.n || sg_must_evaluate_once(q->targets.v[from].expr))
             return false;
         for (size_t k = 0; k < q->targets.n; k++)
-            if (is_star(&q->targets.v[k]))
+            if (sg_node_expands(q->targets.v[k].expr))
                 return false;
     }
     return true;
@@ -78,7 +74,7 @@ static void type_source(struct sg_context *cx, const struct sg_table *table, con
                         const char *const *written, size_t n) {
     if (q->left)
         return; /* a set operation settles its columns' types by itself, as it would without us */
-    for (size_t i = 0; i < q->targets.n && i < n && !is_star(&q->targets.v[i]); i++)
+    for (size_t i = 0; i < q->targets.n && i < n && !sg_node_expands(q->targets.v[i].expr); i++)
         type_item(cx, table, q->targets.v[i].expr, written[i]);
     for (size_t row = 0; q->rows && row < q->rows_len; row++) {
         for (size_t i = 0; i < q->rows[row].n && i < n; i++) {
@@ -150,6 +146,10 @@ bool sg_extend_row(struct sg_context *cx, const struct sg_table *table, size_t o
                    const char *const *written, size_t n, const struct sg_column_plan *plan) {
     if (row_needs_wrap(row, plan))
         return false;
+    for (size_t i = 0; i < row->n; i++)
+        if (sg_node_expands(row->v[i]))
+            sg_refuse(cx, row->v[i]->at, table, "Write the row's fields one by one.",
+                      "a row that is expanded in VALUES");
     struct sg_extent *items = sg_arena_array(cx->arena, struct sg_extent, n + 1);
     if (row->n > n) {
         sg_fail(cx, row->v[n]->at, SG_SQLSTATE_SYNTAX_ERROR, "INSERT has more expressions than target columns");
