@@ -1,6 +1,6 @@
 /*
  * rewrite — SQL in, SQL out: the statements that name a mapped column are edited so that both columns are written
- * and the right one is read. The contract is semantics of docs/semantics.md.
+ * and the right one is read. The contract is docs/semantics.md.
  *
  * Pure: text and an immutable snapshot in, an immutable plan out. A rewriter (scratch memory and plan cache) belongs to
  * one thread; snapshots are shared.
