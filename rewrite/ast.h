@@ -55,8 +55,10 @@ struct sg_node {
     struct sg_nodes kids;
     struct sg_node *last;
     struct sg_query *query;
-    /* COLUMN: set when the text now names another column than the client wrote; the change is void when *renamed. */
+    /* COLUMN, FIELD: set when the text now names another column than the client wrote; the change is void when
+     * *renamed. */
     const bool *renamed;
+    bool keeps_row; /* COLUMN: an argument of a function that may want the table's own row type */
 };
 
 /* `u.*` and `(x).*`: more than one column, or none. */
@@ -92,7 +94,7 @@ struct sg_from {
     struct sg_query *query;
     struct sg_nodes exprs; /* FUNCTION: arguments; JOIN: ON; sampled: arguments */
     struct sg_from *left, *right;
-    bool natural;
+    bool natural, outer;
     struct sg_names using;
     const char *using_alias;
 };
@@ -162,12 +164,15 @@ enum sg_statement_kind {
     SG_STATEMENT_QUERY,        /* query */
     SG_STATEMENT_EXPLAIN,      /* query; or utility if NULL */
     SG_STATEMENT_CURSOR,       /* DECLARE: query */
-    SG_STATEMENT_CREATE_AS,    /* CREATE TABLE AS, CREATE MATERIALIZED VIEW: query */
+    SG_STATEMENT_CREATE_AS,    /* CREATE TABLE AS: query */
+    SG_STATEMENT_STORED,       /* CREATE [MATERIALIZED] VIEW, CREATE FUNCTION ... BEGIN ATOMIC: queries */
     SG_STATEMENT_COPY_QUERY,   /* COPY (query) TO */
     SG_STATEMENT_COPY_TABLE,   /* target, copy_* */
     SG_STATEMENT_NAMES_TABLES, /* utility that concerns whole tables: LOCK, TRUNCATE, VACUUM ... */
     SG_STATEMENT_HARMLESS,     /* utility that names no table: SET, BEGIN ... */
     SG_STATEMENT_BODY,         /* text in another language: DO, CREATE FUNCTION */
+    SG_STATEMENT_DEFINITION,   /* DDL that is as good on a mapped table, unless it names a mapped column */
+    SG_STATEMENT_NEW_TABLE,    /* CREATE TABLE, its columns its own */
     SG_STATEMENT_OTHER,
 };
 
@@ -184,13 +189,17 @@ struct sg_statement {
     const char *what; /* for messages: "CREATE VIEW" */
     size_t at, len;   /* bytes of the text */
     struct sg_query *query;
-    struct sg_from *target; /* COPY_TABLE */
+    struct sg_queries {
+        struct sg_query **v;
+        size_t n;
+    } queries;              /* STORED */
+    struct sg_from *target; /* COPY_TABLE; STORED, NEW_TABLE: what is made */
     struct sg_names columns;
     bool copy_from, copy_server_file;
+    bool if_not_exists, unique;     /* DEFINITION: of an index; NEW_TABLE: the former */
     struct sg_copy_option *options; /* COPY_TABLE */
     size_t options_len;
     struct sg_node *where; /* COPY_TABLE FROM */
-    bool materialized_view;
 };
 
 #endif

@@ -17,8 +17,7 @@ static void set_position(struct sg_context *cx, int at) {
         cx->error->position = sg_position(cx->request, cx->tokens.text, (size_t)at);
 }
 
-static void describe_mappings(struct sg_context *cx, const struct sg_table *table) {
-    const struct sg_mapping *m = table->mappings[0].mapping;
+static void describe_mapping(struct sg_context *cx, const struct sg_mapping *m) {
     sg_error_detail(cx->error,
                     "Table \"%s.%s\": column \"%s\" is being renamed to \"%s\" (migration \"%s\", phase %s).",
                     m->schema, m->table, m->old_name, m->new_name, m->migration, sg_phase_name(m->phase));
@@ -34,7 +33,7 @@ void sg_refuse(struct sg_context *cx, int at, const struct sg_table *table, cons
                  sg_arena_vprintf(cx->arena, what, args));
     va_end(args);
     if (table)
-        describe_mappings(cx, table);
+        describe_mapping(cx, table->mappings[0].mapping);
     if (hint)
         sg_error_hint(cx->error, "%s", hint);
     set_position(cx, at);
@@ -57,7 +56,16 @@ const char *sg_ident(struct sg_context *cx, const char *name) {
     return sg_arena_strndup(cx->arena, quoted.ptr, quoted.len);
 }
 
+static void refuse_stored(struct sg_context *cx, const struct sg_mapping *m) {
+    if (!cx->stored || m->phase == SG_PHASE_NEW_ONLY)
+        return;
+    sg_refuse(cx, -1, NULL, "Leave the column that is being renamed out, or run it when the migration is contracted.",
+              "%s with \"%s\": it would hold on to the column of one phase", cx->stored, m->old_name);
+    describe_mapping(cx, m);
+}
+
 void sg_note_use(struct sg_context *cx, const struct sg_table_mapping *m, const char *name) {
+    refuse_stored(cx, m->mapping);
     if (m->index >= 64)
         return;
     if (strcmp(m->mapping->old_name, name) == 0)
@@ -67,7 +75,9 @@ void sg_note_use(struct sg_context *cx, const struct sg_table_mapping *m, const 
 }
 
 void sg_note_star(struct sg_context *cx, const struct sg_table *table) {
-    for (size_t i = 0; i < table->mappings_len; i++)
+    for (size_t i = 0; i < table->mappings_len; i++) {
+        refuse_stored(cx, table->mappings[i].mapping);
         if (table->mappings[i].index < 64)
             cx->used_star |= UINT64_C(1) << table->mappings[i].index;
+    }
 }

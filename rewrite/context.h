@@ -23,6 +23,7 @@ struct sg_context {
     struct sg_edits edits;
     bool refused;
     struct sg_error *error;
+    const char *stored;         /* what of the text is kept by the server beyond it, a view: "CREATE VIEW"; or NULL */
     const struct sg_copy *copy; /* what becomes of the data of the text's one COPY FROM STDIN */
     unsigned copies_in;         /* so many there are */
     uint64_t used_old, used_new, used_star;
@@ -38,7 +39,8 @@ void sg_fail(struct sg_context *cx, int at, enum sg_sqlstate state, const char *
 /* SQL text of a name. */
 const char *sg_ident(struct sg_context *cx, const char *name);
 
-/* Records that the text used this name of the mapping. */
+/* Records that the text used this name of the mapping. Refuses what the server would keep: it would name one phase's
+ * column for good, and stand in the way of both CONTRACT and ROLLBACK. */
 void sg_note_use(struct sg_context *cx, const struct sg_table_mapping *m, const char *name);
 void sg_note_star(struct sg_context *cx, const struct sg_table *table);
 

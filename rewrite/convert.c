@@ -95,6 +95,7 @@ static struct sg_from *join(struct sg_convert *cv, const JoinExpr *j) {
     from->left = from_item(cv, j->larg);
     from->right = from_item(cv, j->rarg);
     from->natural = j->isNatural;
+    from->outer = j->jointype != JOIN_INNER;
     from->using = sg_convert_names(cv, j->usingClause);
     if (j->join_using_alias)
         from->using_alias = sg_convert_name(cv, j->join_using_alias->aliasname);

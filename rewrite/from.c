@@ -18,7 +18,7 @@ static void rename_columns(struct sg_output *output, const struct sg_names *name
 /* `users AS u(a, b)`: the list counts columns, so the table becomes a sub-select of the shape clients know. */
 static void alias_columns(struct sg_context *cx, struct sg_entry *entry) {
     sg_note_star(cx, entry->table);
-    entry->replaced = true;
+    entry->replaced = entry->needs_names = true;
     sg_entry_output(cx, entry, false, &entry->output);
     rename_columns(&entry->output, &entry->from->columns);
     entry->table = NULL;
@@ -153,7 +153,7 @@ static void join_using(struct sg_context *cx, const struct sg_from *from, struct
             if (!m)
                 continue;
             sg_note_use(cx, m, name);
-            entry->replaced = true;
+            entry->replaced = entry->needs_names = true;
             entry->uses_new |= strcmp(name, m->mapping->new_name) == 0;
         }
         merge_name(cx, scope, name);
@@ -167,41 +167,136 @@ static void join_using(struct sg_context *cx, const struct sg_from *from, struct
     }
 }
 
-/* NATURAL joins on whatever names are common: harmless while neither name of a mapping can be among them. */
+/* ---- NATURAL ---- */
+
+/* What one side of a NATURAL JOIN has to do with the names of a mapping on the other side. */
+struct common {
+    bool unknown, has_old, has_new, is_same_mapping;
+};
+
+static struct common look_at_side(const struct sg_scope *scope, size_t first, size_t end, const struct sg_mapping *m) {
+    struct common common = {0};
+    for (size_t i = first; i < end; i++) {
+        const struct sg_entry *entry = scope->entries[i];
+        if (entry->hidden || entry->qualified_only)
+            continue;
+        common.unknown |= entry->output.unknown;
+        common.has_old |= sg_entry_has(entry, m->old_name);
+        common.has_new |= sg_entry_has(entry, m->new_name);
+        const struct sg_table_mapping *other = entry->table ? sg_table_mapping(entry->table, m->old_name) : NULL;
+        common.is_same_mapping |= other && strcmp(other->mapping->old_name, m->old_name) == 0 &&
+                                  strcmp(other->mapping->new_name, m->new_name) == 0;
+    }
+    return common;
+}
+
+/*
+ * Which columns a NATURAL JOIN compares depends on which names the table has, and a sub-select in the table's place has
+ * the names clients see. With both of them it is only right where the other side has the old name alone, or both by the
+ * same mapping: an app written for the old schema does not expect to be joined by the new name.
+ */
+static void join_natural_table(struct sg_context *cx, struct sg_scope *scope, struct sg_entry *entry,
+                               const struct sg_mapping *m, const struct common *other) {
+    bool shows_both = cx->request->star == SG_STAR_BOTH;
+    if (other->unknown || (shows_both && other->has_new && !other->is_same_mapping)) {
+        sg_refuse(cx, entry->from->at, entry->table, "Join with ON or USING and name the columns.",
+                  "a NATURAL JOIN in which \"%s\" or \"%s\" may be a common column", m->old_name, m->new_name);
+    } else if (other->has_old || other->has_new) {
+        sg_note_star(cx, entry->table);
+        entry->replaced = entry->needs_names = true;
+        if (other->has_old)
+            merge_name(cx, scope, m->old_name);
+        if (other->has_new)
+            merge_name(cx, scope, m->new_name);
+    }
+}
+
 static void join_natural(struct sg_context *cx, struct sg_scope *scope, size_t start, size_t middle) {
     scope->joins_by_name = true;
-    for (size_t i = start; i < scope->n; i++) {
-        const struct sg_table *table = scope->entries[i]->table;
-        for (size_t k = 0; table && k < table->mappings_len; k++) {
-            const struct sg_mapping *m = table->mappings[k].mapping;
-            bool left = i < middle;
-            for (size_t j = left ? middle : start; j < (left ? scope->n : middle); j++) {
-                const struct sg_entry *other = scope->entries[j];
-                if (sg_entry_has(other, m->old_name) || sg_entry_has(other, m->new_name) || other->output.unknown)
-                    sg_refuse(cx, scope->entries[i]->from->at, table, "Join with ON or USING and name the columns.",
-                              "a NATURAL JOIN in which \"%s\" or \"%s\" may be a common column", m->old_name,
-                              m->new_name);
-            }
+    size_t end = scope->n;
+    for (size_t i = start; i < end; i++) {
+        struct sg_entry *entry = scope->entries[i];
+        for (size_t k = 0; entry->table && k < entry->table->mappings_len && !cx->refused; k++) {
+            const struct sg_mapping *m = entry->table->mappings[k].mapping;
+            struct common other =
+                i < middle ? look_at_side(scope, middle, end, m) : look_at_side(scope, start, middle, m);
+            join_natural_table(cx, scope, entry, m, &other);
         }
     }
+}
+
+/* ---- What a FROM item gives to a star ---- */
+
+static const struct sg_entry *entry_of(const struct sg_scope *scope, const struct sg_from *from) {
+    for (size_t i = 0; i < scope->n; i++)
+        if (scope->entries[i]->from == from && !scope->entries[i]->qualified_only)
+            return scope->entries[i];
+    return NULL;
+}
+
+static bool has_name(const struct sg_names *names, const char *name) {
+    for (size_t i = 0; i < names->n; i++)
+        if (strcmp(names->v[i], name) == 0)
+            return true;
+    return false;
+}
+
+static struct sg_names common_names(struct sg_context *cx, const struct sg_output *left,
+                                    const struct sg_output *right) {
+    struct sg_names names = {.v = sg_arena_array(cx->arena, const char *, left->n)};
+    for (size_t i = 0; i < left->n; i++)
+        if (left->v[i].name && sg_output_has(right, left->v[i].name))
+            names.v[names.n++] = left->v[i].name;
+    return names;
+}
+
+static void append_others(struct sg_context *cx, struct sg_output *output, const struct sg_output *side,
+                          const struct sg_names *merged) {
+    for (size_t i = 0; i < side->n; i++)
+        if (!side->v[i].name || !has_name(merged, side->v[i].name))
+            sg_output_add(cx, output, side->v[i].name, side->v[i].extra);
+    output->unknown |= side->unknown;
+}
+
+/* Merged columns come first, then what is left of both sides (PostgreSQL docs, 7.2.1.1). */
+static void join_output(struct sg_context *cx, const struct sg_scope *scope, const struct sg_from *from, bool counted,
+                        struct sg_output *output) {
+    struct sg_output left = {0}, right = {0};
+    sg_from_output(cx, scope, from->left, counted, &left);
+    sg_from_output(cx, scope, from->right, counted, &right);
+    struct sg_names merged = from->natural ? common_names(cx, &left, &right) : from->using;
+    for (size_t i = 0; i < merged.n; i++)
+        sg_output_add(cx, output, merged.v[i], false);
+    output->unknown |= from->natural && (left.unknown || right.unknown);
+    append_others(cx, output, &left, &merged);
+    append_others(cx, output, &right, &merged);
+}
+
+void sg_from_output(struct sg_context *cx, const struct sg_scope *scope, const struct sg_from *from, bool counted,
+                    struct sg_output *output) {
+    const struct sg_entry *entry = entry_of(scope, from);
+    if (entry)
+        sg_entry_output(cx, entry, counted, output);
+    else if (from->kind == SG_FROM_JOIN)
+        join_output(cx, scope, from, counted, output);
+    else
+        output->unknown = true;
 }
 
 /* (a JOIN b ...) AS j: only j can be named outside. */
 static void join_alias(struct sg_context *cx, const struct sg_from *from, struct sg_scope *scope, size_t start) {
     struct sg_entry *entry = new_entry(cx, from, from->alias);
+    join_output(cx, scope, from, false, &entry->output);
     for (size_t i = start; i < scope->n; i++) {
         struct sg_entry *inner = scope->entries[i];
         if (inner->hidden || inner->qualified_only)
             continue;
-        sg_entry_output(cx, inner, false, &entry->output);
         if (inner->table) {
             sg_note_star(cx, inner->table);
-            inner->replaced = true;
+            inner->replaced = inner->needs_names = true;
         }
         inner->hidden = true;
     }
-    if (from->using.n || from->natural)
-        entry->output.unknown = true;
     rename_columns(&entry->output, &from->columns);
     sg_scope_add(cx, scope, entry);
 }
@@ -216,6 +311,7 @@ static void add_join(struct sg_context *cx, const struct sg_from *from, struct s
     sides.entries += start;
     sides.n -= start;
     sg_resolve_nodes(cx, &from->exprs, &sides);
+    scope->joins_outer |= from->outer;
     if (from->using.n)
         join_using(cx, from, scope, start);
     if (from->natural)
@@ -248,4 +344,5 @@ static void add_item(struct sg_context *cx, const struct sg_from *from, struct s
 void sg_resolve_from(struct sg_context *cx, const struct sg_froms *froms, struct sg_scope *scope) {
     for (size_t i = 0; i < froms->n; i++)
         add_item(cx, froms->v[i], scope);
+    scope->items = *froms;
 }

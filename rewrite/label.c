@@ -14,6 +14,7 @@ static int figure(const struct sg_node *node, const char **ret_name, const struc
         if (!node->name)
             return figure(node->kids.v[0], ret_name, ret_source);
         *ret_name = node->name;
+        *ret_source = node;
         return 2;
     case SG_NODE_CALL:
         *ret_name = node->name;

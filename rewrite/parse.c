@@ -51,19 +51,16 @@ static const struct tag_info tags[] = {
     {T_ClusterStmt, SG_STATEMENT_NAMES_TABLES, "CLUSTER"},
     {T_ReindexStmt, SG_STATEMENT_NAMES_TABLES, "REINDEX"},
     {T_DoStmt, SG_STATEMENT_BODY, "DO"},
-    {T_CreateFunctionStmt, SG_STATEMENT_BODY, "CREATE FUNCTION"},
     {T_PrepareStmt, SG_STATEMENT_OTHER, "PREPARE"},
-    {T_ViewStmt, SG_STATEMENT_OTHER, "CREATE VIEW"},
     {T_RuleStmt, SG_STATEMENT_OTHER, "CREATE RULE"},
-    {T_AlterTableStmt, SG_STATEMENT_OTHER, "ALTER TABLE"},
     {T_RenameStmt, SG_STATEMENT_OTHER, "ALTER ... RENAME"},
     {T_DropStmt, SG_STATEMENT_OTHER, "DROP"},
-    {T_IndexStmt, SG_STATEMENT_OTHER, "CREATE INDEX"},
-    {T_CreateStmt, SG_STATEMENT_OTHER, "CREATE TABLE"},
-    {T_CreateTrigStmt, SG_STATEMENT_OTHER, "CREATE TRIGGER"},
+    {T_CreateTrigStmt, SG_STATEMENT_DEFINITION, "CREATE TRIGGER"},
+    {T_CreatePolicyStmt, SG_STATEMENT_DEFINITION, "CREATE POLICY"},
+    {T_AlterPolicyStmt, SG_STATEMENT_DEFINITION, "ALTER POLICY"},
+    {T_CreateStatsStmt, SG_STATEMENT_DEFINITION, "CREATE STATISTICS"},
+    {T_CommentStmt, SG_STATEMENT_DEFINITION, "COMMENT"},
     {T_CallStmt, SG_STATEMENT_OTHER, "CALL"},
-    {T_GrantStmt, SG_STATEMENT_OTHER, "GRANT"},
-    {T_CommentStmt, SG_STATEMENT_OTHER, "COMMENT"},
 };
 
 static const struct tag_info *tag_info(NodeTag tag) {
@@ -129,7 +126,7 @@ static void convert_vacuum(struct sg_statement *out, const VacuumStmt *vacuum) {
     ListCell *cell;
     foreach (cell, vacuum->rels)
         if (lfirst_node(VacuumRelation, cell)->va_cols != NIL)
-            out->kind = SG_STATEMENT_OTHER;
+            out->kind = SG_STATEMENT_DEFINITION;
 }
 
 /* GRANT on a whole table does not name columns. */
@@ -139,7 +136,113 @@ static void convert_grant(struct sg_statement *out, const GrantStmt *grant) {
     ListCell *cell;
     foreach (cell, grant->privileges)
         if (lfirst_node(AccessPriv, cell)->cols != NIL)
+            out->kind = SG_STATEMENT_DEFINITION;
+}
+
+/* REFERENCES users (nickname) */
+static bool references_columns(const Constraint *constraint) {
+    return constraint->contype == CONSTR_FOREIGN && constraint->pk_attrs != NIL;
+}
+
+static bool item_references_columns(const Node *item) {
+    if (IsA(item, Constraint))
+        return references_columns((const Constraint *)item);
+    ListCell *cell;
+    if (IsA(item, ColumnDef))
+        foreach (cell, ((const ColumnDef *)item)->constraints)
+            if (references_columns(lfirst_node(Constraint, cell)))
+                return true;
+    return false;
+}
+
+/* What of other tables goes into the new one: columns (LIKE, INHERITS), or only names (REFERENCES). A partition takes
+ * part in what its parent is. */
+static void convert_create(struct sg_convert *cv, struct sg_statement *out, const CreateStmt *create) {
+    out->kind = SG_STATEMENT_NEW_TABLE;
+    out->what = "CREATE TABLE";
+    out->target = sg_convert_relation(cv, create->relation);
+    out->if_not_exists = create->if_not_exists && create->relation->relpersistence != 't'; /* TEMP */
+    ListCell *cell;
+    foreach (cell, create->tableElts) {
+        const Node *item = lfirst(cell);
+        if (item_references_columns(item) && out->kind == SG_STATEMENT_NEW_TABLE)
+            out->kind = SG_STATEMENT_DEFINITION;
+        if (IsA(item, TableLikeClause))
             out->kind = SG_STATEMENT_OTHER;
+    }
+    if (create->inhRelations != NIL)
+        out->kind = create->partbound ? SG_STATEMENT_DEFINITION : SG_STATEMENT_OTHER;
+}
+
+static void convert_alter(struct sg_statement *out, const AlterTableStmt *alter) {
+    out->kind = SG_STATEMENT_DEFINITION;
+    out->what = "ALTER TABLE";
+    ListCell *cell;
+    foreach (cell, alter->cmds) {
+        switch (lfirst_node(AlterTableCmd, cell)->subtype) {
+        case AT_DropConstraint: /* it may be one that segue mirrors */
+        case AT_AddInherit:
+        case AT_DropInherit:
+        case AT_AddOf:
+        case AT_DropOf:
+        case AT_DisableTrig: /* the guard is a trigger */
+        case AT_DisableTrigAll:
+        case AT_DisableTrigUser:
+        case AT_EnableReplicaTrig:
+        case AT_EnableTrig:
+        case AT_EnableTrigAll:
+        case AT_EnableTrigUser:
+            out->kind = SG_STATEMENT_OTHER;
+            break;
+        default:
+            break;
+        }
+    }
+}
+
+static void add_query(struct sg_convert *cv, struct sg_statement *out, struct sg_query *query) {
+    struct sg_query **bigger = sg_arena_array(cv->arena, struct sg_query *, out->queries.n + 1);
+    if (out->queries.n)
+        memcpy(bigger, out->queries.v, sizeof *bigger * out->queries.n);
+    bigger[out->queries.n] = query;
+    out->queries = (struct sg_queries){bigger, out->queries.n + 1};
+}
+
+static void convert_view(struct sg_convert *cv, struct sg_statement *out, const ViewStmt *view) {
+    out->kind = SG_STATEMENT_STORED;
+    out->what = "CREATE VIEW";
+    out->target = sg_convert_relation(cv, view->view);
+    add_query(cv, out, sg_convert_query(cv, view->query));
+}
+
+/* RETURN expression: a query without FROM. */
+static struct sg_query *convert_return(struct sg_convert *cv, const ReturnStmt *ret) {
+    struct sg_query *query = sg_arena_new(cv->arena, struct sg_query);
+    query->kind = SG_QUERY_SELECT;
+    query->targets = (struct sg_targets){sg_arena_new(cv->arena, struct sg_target), 1};
+    query->targets.v[0].at = exprLocation(ret->returnval);
+    query->targets.v[0].expr = sg_convert_expr(cv, ret->returnval);
+    return query;
+}
+
+static struct sg_query *convert_body(struct sg_convert *cv, const Node *node) {
+    return IsA(node, ReturnStmt) ? convert_return(cv, (const ReturnStmt *)node) : sg_convert_query(cv, node);
+}
+
+/* Bodies are text in some language, or, behind BEGIN ATOMIC or RETURN, statements of this one. */
+static void convert_function(struct sg_convert *cv, struct sg_statement *out, const CreateFunctionStmt *create) {
+    out->kind = create->sql_body ? SG_STATEMENT_STORED : SG_STATEMENT_BODY;
+    out->what = create->is_procedure ? "CREATE PROCEDURE" : "CREATE FUNCTION";
+    if (!create->sql_body)
+        return;
+    if (IsA(create->sql_body, ReturnStmt)) {
+        add_query(cv, out, convert_body(cv, create->sql_body));
+        return;
+    }
+    ListCell *list, *cell;
+    foreach (list, (const List *)create->sql_body)
+        foreach (cell, lfirst_node(List, list))
+            add_query(cv, out, convert_body(cv, lfirst(cell)));
 }
 
 static void convert_statement(struct sg_convert *cv, struct sg_statement *out, const Node *node) {
@@ -169,15 +272,38 @@ static void convert_statement(struct sg_convert *cv, struct sg_statement *out, c
         return;
     case T_CreateTableAsStmt: {
         const CreateTableAsStmt *create = (const CreateTableAsStmt *)node;
-        out->kind = IsA(create->query, SelectStmt) ? SG_STATEMENT_CREATE_AS : SG_STATEMENT_OTHER;
-        out->what = "CREATE TABLE AS";
-        out->materialized_view = create->objtype == OBJECT_MATVIEW;
-        if (out->kind == SG_STATEMENT_CREATE_AS) {
+        bool stored = create->objtype == OBJECT_MATVIEW;
+        out->kind = !IsA(create->query, SelectStmt) ? SG_STATEMENT_OTHER
+                    : stored                        ? SG_STATEMENT_STORED
+                                                    : SG_STATEMENT_CREATE_AS;
+        out->what = stored ? "CREATE MATERIALIZED VIEW" : "CREATE TABLE AS";
+        if (stored) {
+            out->target = sg_convert_relation(cv, create->into->rel);
+            add_query(cv, out, sg_convert_query(cv, create->query));
+        } else if (out->kind == SG_STATEMENT_CREATE_AS) {
             out->query = sg_convert_query(cv, create->query);
             out->query->into = sg_convert_relation(cv, create->into->rel);
         }
         return;
     }
+    case T_ViewStmt:
+        convert_view(cv, out, (const ViewStmt *)node);
+        return;
+    case T_CreateFunctionStmt:
+        convert_function(cv, out, (const CreateFunctionStmt *)node);
+        return;
+    case T_IndexStmt:
+        out->kind = SG_STATEMENT_DEFINITION;
+        out->what = "CREATE INDEX";
+        out->if_not_exists = ((const IndexStmt *)node)->if_not_exists;
+        out->unique = ((const IndexStmt *)node)->unique;
+        return;
+    case T_CreateStmt:
+        convert_create(cv, out, (const CreateStmt *)node);
+        return;
+    case T_AlterTableStmt:
+        convert_alter(out, (const AlterTableStmt *)node);
+        return;
     case T_CopyStmt:
         convert_copy(cv, out, (const CopyStmt *)node);
         return;

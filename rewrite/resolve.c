@@ -1,6 +1,7 @@
 #include "resolve.h"
 
 #include "star.h"
+#include "whole_row.h"
 
 enum { MAX_DEPTH = 1500 };
 
@@ -64,19 +65,6 @@ static void rename_reference(struct sg_context *cx, struct sg_entry *entry, stru
     node->renamed = &entry->replaced;
 }
 
-static void whole_row(struct sg_context *cx, struct sg_entry *entry, const struct sg_node *node, bool counted) {
-    if (!entry->table)
-        return;
-    sg_note_star(cx, entry->table);
-    if (entry->is_target) {
-        sg_refuse(cx, node->at, entry->table, "Name the columns that are needed.",
-                  "a whole-row reference to \"%s\", whose rows the statement changes", entry->from->name);
-        return;
-    }
-    entry->replaced = entry->is_whole_row = true;
-    entry->replaced_as_old |= counted;
-}
-
 /* Says whose column a name is that two entries have while the mapping stands. */
 static void qualify(struct sg_context *cx, const struct sg_entry *entry, const struct sg_node *node) {
     if (entry->name)
@@ -107,7 +95,7 @@ static void resolve_bare(struct sg_context *cx, struct sg_node *node, const stru
     entry = sg_lookup_entry(scope, NULL, name);
     struct sg_entry *column_entry;
     if (entry && entry->table && sg_lookup_column(scope, name, &column_entry) == SG_LOOKUP_NONE)
-        whole_row(cx, entry, node, false);
+        sg_whole_row(cx, entry, node, false);
 }
 
 static void resolve_column(struct sg_context *cx, struct sg_node *node, const struct sg_scope *scope) {
@@ -116,7 +104,7 @@ static void resolve_column(struct sg_context *cx, struct sg_node *node, const st
         struct sg_entry *entry =
             n ? sg_lookup_entry(scope, n > 1 ? node->names.v[n - 2] : NULL, node->names.v[n - 1]) : NULL;
         if (entry)
-            whole_row(cx, entry, node, false);
+            sg_whole_row(cx, entry, node, false);
         return;
     }
     if (n == 1) {
@@ -128,22 +116,8 @@ static void resolve_column(struct sg_context *cx, struct sg_node *node, const st
         rename_reference(cx, entry, node, n - 1, scope);
 }
 
-/* ROW(u.*) counts columns; f(u.*) sees one row. */
-static void resolve_row(struct sg_context *cx, struct sg_node *node, const struct sg_scope *scope) {
-    for (size_t i = 0; i < node->kids.n; i++) {
-        struct sg_node *kid = node->kids.v[i];
-        if (kid->kind == SG_NODE_COLUMN && kid->star && kid->names.n) {
-            struct sg_entry *entry = sg_lookup_entry(scope, NULL, kid->names.v[kid->names.n - 1]);
-            if (entry)
-                whole_row(cx, entry, kid, true);
-        } else {
-            sg_resolve_expr(cx, kid, scope);
-        }
-    }
-}
-
 /* What begins at byte `at` is named by its column: the name the client wrote stays as a label. */
-static void keep_label(struct sg_context *cx, int at, const char *label, const struct sg_node *source) {
+void sg_keep_label(struct sg_context *cx, int at, const char *label, const struct sg_node *source) {
     size_t end = sg_expr_end(&cx->tokens, sg_token_at(&cx->tokens, (size_t)at));
     struct sg_change *change =
         sg_edit_insert(&cx->edits, sg_end_before(&cx->tokens, end), " AS %s", sg_ident(cx, label));
@@ -166,16 +140,20 @@ void sg_resolve_expr(struct sg_context *cx, struct sg_node *node, const struct s
         return;
     }
     if (node->kind == SG_NODE_ROW) {
-        resolve_row(cx, node, scope);
+        sg_resolve_row(cx, node, scope);
         return;
     }
+    if (node->kind == SG_NODE_FIELD && sg_resolve_row_field(cx, node, scope))
+        return;
+    if (node->kind == SG_NODE_CALL)
+        sg_keep_row_arguments(cx, node);
     if (node->kind == SG_NODE_CAST)
         refuse_row_type(cx, node);
     sg_resolve_nodes(cx, &node->kids, scope);
     if (node->kind == SG_NODE_XML_ITEM) {
         const struct sg_node *item = node->kids.n ? node->kids.v[0] : NULL;
         if (item && item->kind == SG_NODE_COLUMN && item->renamed)
-            keep_label(cx, item->at, item->names.v[item->names.n - 1], item);
+            sg_keep_label(cx, item->at, item->names.v[item->names.n - 1], item);
     }
     if (node->kind == SG_NODE_SUBLINK) {
         static const int flags[] = {
@@ -199,16 +177,6 @@ static bool is_star(const struct sg_target *target) {
     return target->expr->kind == SG_NODE_COLUMN && target->expr->star;
 }
 
-/* (u).* of a mapped table, where columns are counted: the table's sub-select has the old shape. */
-static void expand_row(const struct sg_scope *scope, const struct sg_node *node, bool counted) {
-    const struct sg_node *row = node->kids.v[0];
-    if (row->kind != SG_NODE_COLUMN || row->names.n != 1 || row->star)
-        return;
-    struct sg_entry *entry = sg_lookup_entry(scope, NULL, row->names.v[0]);
-    if (entry && entry->is_whole_row)
-        entry->replaced_as_old |= counted;
-}
-
 struct sg_output sg_resolve_targets(struct sg_context *cx, const struct sg_targets *targets, struct sg_scope *scope,
                                     int flags) {
     struct sg_output output = {0};
@@ -222,14 +190,14 @@ struct sg_output sg_resolve_targets(struct sg_context *cx, const struct sg_targe
             continue;
         }
         if (sg_node_expands(target->expr)) {
-            expand_row(scope, target->expr, flags & SG_COUNTED);
+            sg_expand_row(scope, target->expr, flags & SG_COUNTED);
             output.unknown = true;
             continue;
         }
         const struct sg_node *source = NULL;
         const char *label = target->name ? target->name : sg_figure_label(target->expr, &source);
         if (!target->name && source && source->renamed && (flags & SG_LABELS))
-            keep_label(cx, target->at, label, source);
+            sg_keep_label(cx, target->at, label, source);
         sg_output_add(cx, &output, label, false);
     }
     return output;
@@ -309,7 +277,7 @@ static struct sg_output resolve_set_operation(struct sg_context *cx, struct sg_q
 }
 
 /* A temporary table of the same name would hide the mapped one for the rest of the session. */
-static void check_new_table(struct sg_context *cx, const struct sg_from *into) {
+void sg_check_new_table(struct sg_context *cx, const struct sg_from *into) {
     for (size_t i = 0; i < cx->snapshot->tables_len; i++) {
         const struct sg_table *table = &cx->snapshot->tables[i];
         bool hides = !into->schema || strcmp(into->schema, "pg_temp") == 0;
@@ -320,15 +288,13 @@ static void check_new_table(struct sg_context *cx, const struct sg_from *into) {
 }
 
 /* A table that becomes a sub-select has no primary key any more, on which GROUP BY could let a whole row depend. */
-static void check_grouped_rows(struct sg_context *cx, const struct sg_query *q, const struct sg_scope *scope) {
+static void note_grouped_rows(const struct sg_query *q, const struct sg_scope *scope) {
     for (size_t i = 0; i < scope->n; i++) {
-        const struct sg_entry *entry = scope->entries[i];
+        struct sg_entry *entry = scope->entries[i];
         bool is_grouped = false;
         for (size_t k = 0; k < q->group.n; k++)
             is_grouped |= is_bare(q->group.v[k]) && strcmp(q->group.v[k]->names.v[0], entry->name) == 0;
-        if (q->group.n && entry->is_whole_row && !is_grouped)
-            sg_refuse(cx, entry->from->at, entry->behind, "Name the columns that are needed.",
-                      "a whole-row reference to \"%s\" in a query with GROUP BY", entry->from->name);
+        entry->needs_key |= entry->replaced && q->group.n && entry->is_whole_row && !is_grouped;
     }
 }
 
@@ -337,7 +303,7 @@ static struct sg_output resolve_select(struct sg_context *cx, struct sg_query *q
     struct sg_scope scope = {.outer = outer, .ctes = sg_resolve_with(cx, &q->with, outer, ctes)};
     if (q->into) {
         flags |= SG_COUNTED | SG_LABELS;
-        check_new_table(cx, q->into);
+        sg_check_new_table(cx, q->into);
     }
     if (q->left)
         return resolve_set_operation(cx, q, &scope, flags);
@@ -357,7 +323,7 @@ static struct sg_output resolve_select(struct sg_context *cx, struct sg_query *q
     resolve_by_label(cx, &q->order, &scope, &labels);
     sg_resolve_nodes(cx, &q->tail, &scope);
     struct sg_output output = sg_resolve_targets(cx, &q->targets, &scope, flags);
-    check_grouped_rows(cx, q, &scope);
+    note_grouped_rows(q, &scope);
     sg_replace_entries(cx, &scope);
     return output;
 }

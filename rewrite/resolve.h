@@ -21,9 +21,17 @@ const struct sg_cte_name *sg_resolve_with(struct sg_context *cx, const struct sg
 void sg_resolve_expr(struct sg_context *cx, struct sg_node *node, const struct sg_scope *scope);
 void sg_resolve_nodes(struct sg_context *cx, const struct sg_nodes *nodes, const struct sg_scope *scope);
 void sg_resolve_from(struct sg_context *cx, const struct sg_froms *froms, struct sg_scope *scope);
+/* The columns that a star takes from one item of scope->items, in PostgreSQL's order. */
+void sg_from_output(struct sg_context *cx, const struct sg_scope *scope, const struct sg_from *from, bool counted,
+                    struct sg_output *output);
+/* What begins at byte `at` is named by the column reference source: the name the client wrote stays as a label. */
+void sg_keep_label(struct sg_context *cx, int at, const char *label, const struct sg_node *source);
 /* A select list or RETURNING: names, stars, labels. */
 struct sg_output sg_resolve_targets(struct sg_context *cx, const struct sg_targets *targets, struct sg_scope *scope,
                                     int flags);
+
+/* A table or view is made: a temporary one of a mapped table's name would hide that for the rest of the session. */
+void sg_check_new_table(struct sg_context *cx, const struct sg_from *into);
 
 /* An entry for the table that a statement changes. NULL table in it: not mapped. */
 struct sg_entry *sg_target_entry(struct sg_context *cx, const struct sg_from *target);

@@ -41,6 +41,8 @@ struct sg_entry {
     bool replaced;
     bool replaced_as_old; /* the sub-select has the old shape, because columns are counted */
     bool uses_system, uses_new, is_whole_row;
+    bool needs_names; /* only a sub-select will do: USING, NATURAL, a column alias list, a star that relies on it */
+    bool needs_key;   /* GROUP BY may rely on the table's primary key */
 };
 
 struct sg_cte_name {
@@ -53,9 +55,11 @@ struct sg_scope {
     const struct sg_scope *outer;
     struct sg_entry **entries;
     size_t n, cap;
+    struct sg_froms items;          /* the FROM clause itself */
     const struct sg_cte_name *ctes; /* visible here */
     struct sg_names merged;         /* column names that USING or NATURAL merged */
     bool joins_by_name;             /* USING or NATURAL is used */
+    bool joins_outer;               /* LEFT, RIGHT or FULL is: a whole row may be NULL itself */
     bool arbiter;                   /* inside ON CONFLICT (...): the unique index on the old column decides */
     const struct sg_output *labels; /* ORDER BY: a bare name would mean one of these first */
 };

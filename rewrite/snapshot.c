@@ -51,16 +51,27 @@ static bool name_is_new(const struct sg_table *table, const char *name) {
     return m && strcmp(m->mapping->new_name, name) == 0;
 }
 
+static bool shape_has(const struct sg_mapping *m, const char *name) {
+    for (size_t i = 0; i < m->shape_len; i++)
+        if (strcmp(m->shape[i].name, name) == 0)
+            return true;
+    return false;
+}
+
 /*
- * The shape is the one recorded with the oldest mapping, less what has been dropped since, less the other mappings'
- * new names: `*` gives those once more at its end.
+ * The shape is the one recorded with the oldest mapping, less what has been dropped since, and what has been added;
+ * less the mappings' new names: `*` gives those once more at its end.
  */
 static void make_shape(struct sg_arena *arena, struct sg_table *table) {
     const struct sg_mapping *oldest = table->mappings[0].mapping;
-    struct sg_column *shape = sg_arena_array(arena, struct sg_column, oldest->shape_len);
+    const struct sg_relation *now = table->relation;
+    struct sg_column *shape = sg_arena_array(arena, struct sg_column, oldest->shape_len + now->columns_len);
     for (size_t i = 0; i < oldest->shape_len; i++)
         if (sg_table_has_column(table, oldest->shape[i].name) && !name_is_new(table, oldest->shape[i].name))
             shape[table->shape_len++] = oldest->shape[i];
+    for (size_t i = 0; i < now->columns_len; i++)
+        if (!shape_has(oldest, now->columns[i].name) && !sg_table_mapping(table, now->columns[i].name))
+            shape[table->shape_len++] = now->columns[i];
     table->shape = shape;
 }
 

@@ -1,5 +1,7 @@
 #include "star.h"
 
+#include "resolve.h"
+
 static enum sg_star star_mode(const struct sg_context *cx, bool counted) {
     return counted && cx->request->star == SG_STAR_BOTH ? SG_STAR_OLD : cx->request->star;
 }
@@ -20,25 +22,34 @@ void sg_star_output(struct sg_context *cx, const struct sg_table *table, bool co
 }
 
 static const char *star_item(struct sg_context *cx, const struct sg_table *table, const char *qualifier,
-                             const char *label) {
+                             const char *label, bool labelled) {
     const struct sg_table_mapping *m = sg_table_mapping(table, label);
     const char *physical = m ? sg_mapping_read_name(m->mapping) : label;
     const char *name = sg_ident(cx, physical);
     if (qualifier)
         name = sg_arena_printf(cx->arena, "%s.%s", qualifier, name);
-    if (strcmp(physical, label) != 0)
+    if (labelled && strcmp(physical, label) != 0)
         name = sg_arena_printf(cx->arena, "%s AS %s", name, sg_ident(cx, label));
     return name;
 }
 
-const char *sg_star_text(struct sg_context *cx, const struct sg_table *table, const char *qualifier, bool counted) {
+static const char *star_list(struct sg_context *cx, const struct sg_table *table, const char *qualifier, bool counted,
+                             bool labelled) {
     struct sg_output output = {0};
     sg_star_output(cx, table, counted, &output);
     const char *text = "";
     for (size_t i = 0; i < output.n; i++)
         text = sg_arena_printf(cx->arena, "%s%s%s", text, i ? ", " : "",
-                               star_item(cx, table, qualifier, output.v[i].name));
+                               star_item(cx, table, qualifier, output.v[i].name, labelled));
     return text;
+}
+
+const char *sg_star_text(struct sg_context *cx, const struct sg_table *table, const char *qualifier, bool counted) {
+    return star_list(cx, table, qualifier, counted, true);
+}
+
+const char *sg_star_values(struct sg_context *cx, const struct sg_table *table, const char *qualifier) {
+    return star_list(cx, table, qualifier, true, false);
 }
 
 /* How an entry is named in this scope: with its schema where the table's name alone would be two tables'. */
@@ -52,11 +63,12 @@ static const char *entry_name(struct sg_context *cx, const struct sg_scope *scop
 }
 
 /* How one entry's columns are written in place of a `*`. NULL: it has no name to write. */
-static const char *entry_text(struct sg_context *cx, const struct sg_scope *scope, const struct sg_entry *entry,
+static const char *entry_text(struct sg_context *cx, const struct sg_scope *scope, struct sg_entry *entry,
                               bool counted) {
     const char *qualifier = entry_name(cx, scope, entry);
     if (!qualifier)
         return NULL;
+    entry->needs_names |= entry->replaced;
     if (entry->table && !entry->replaced)
         return sg_star_text(cx, entry->table, qualifier, counted);
     if (!counted || !entry->output.extras)
@@ -86,10 +98,16 @@ static void replace_star(struct sg_context *cx, const struct sg_scope *scope, co
                         sg_span_of(sg_arena_printf(cx->arena, "SELECT %s FROM", text)));
         return;
     }
-    size_t first = sg_token_at(&cx->tokens, (size_t)at), end = first;
-    for (size_t parts = target->expr->names.n; parts > 0; parts--)
-        end += 2;
-    sg_edit_replace(&cx->edits, (size_t)at, sg_token_end(&cx->tokens, end) - (size_t)at, sg_span_of(text));
+    size_t first = sg_token_at(&cx->tokens, (size_t)at), end = first + 2 * target->expr->names.n;
+    /* (u.*) is u.*, and its label is ignored; what stands in its place can have neither. */
+    while (first > 0 && sg_token_is_punct(&cx->tokens, first - 1, '(') && cx->tokens.v[first - 1].match == end + 1) {
+        first--;
+        end++;
+    }
+    if (target->name)
+        end += sg_token_is_word(&cx->tokens, end + 1, SG_WORD_AS) ? 2 : 1;
+    size_t from = cx->tokens.v[first].at;
+    sg_edit_replace(&cx->edits, from, sg_token_end(&cx->tokens, end) - from, sg_span_of(text));
 }
 
 static struct sg_entry *star_entry(const struct sg_scope *scope, const struct sg_target *target) {
@@ -107,11 +125,11 @@ void sg_star_target_output(struct sg_context *cx, const struct sg_scope *scope, 
             output->unknown = true;
         return;
     }
-    if (scope->joins_by_name)
-        output->unknown = true; /* merged columns come first: names are right, their order is not needed */
     for (size_t i = 0; i < scope->n; i++)
-        if (!scope->entries[i]->hidden && !scope->entries[i]->qualified_only)
+        if (scope->entries[i]->is_target && !scope->entries[i]->qualified_only)
             sg_entry_output(cx, scope->entries[i], counted, output);
+    for (size_t i = 0; i < scope->items.n; i++)
+        sg_from_output(cx, scope, scope->items.v[i], counted, output);
 }
 
 /* With USING or NATURAL the merged columns come first: PostgreSQL must expand this star itself. */
@@ -128,7 +146,7 @@ static bool leave_to_server(struct sg_context *cx, struct sg_scope *scope, const
         if (entry->is_target)
             return false;
         sg_note_star(cx, entry->table);
-        entry->replaced = true;
+        entry->replaced = entry->needs_names = true;
         entry->replaced_as_old |= counted;
     }
     return true;
@@ -138,7 +156,7 @@ static void expand_all(struct sg_context *cx, struct sg_scope *scope, const stru
     const char *text = "";
     bool needed = false;
     for (size_t i = 0; i < scope->n; i++) {
-        const struct sg_entry *entry = scope->entries[i];
+        struct sg_entry *entry = scope->entries[i];
         if (entry->hidden || entry->qualified_only)
             continue;
         const char *item = entry_text(cx, scope, entry, counted);
@@ -162,14 +180,11 @@ void sg_star_target(struct sg_context *cx, struct sg_scope *scope, const struct 
     if (ignored)
         return;
     if (target->expr->names.n) {
-        const struct sg_entry *entry = star_entry(scope, target);
+        struct sg_entry *entry = star_entry(scope, target);
+        if (entry)
+            entry->needs_names |= entry->replaced;
         if (!entry || !entry_needs_expansion(entry, counted))
             return;
-        if (target->name) { /* PostgreSQL ignores it; behind the names in place of the star it would be an error */
-            sg_refuse(cx, target->expr->at, entry->table, "Leave the label out.", "a label on \"%s.*\"",
-                      target->expr->names.v[target->expr->names.n - 1]);
-            return;
-        }
         if (entry->behind)
             sg_note_star(cx, entry->behind);
         replace_star(cx, scope, target, entry_text(cx, scope, entry, counted));
@@ -196,13 +211,19 @@ static void relation_extent(struct sg_context *cx, const struct sg_from *from, s
     *ret_end = sg_token_end(&cx->tokens, i);
 }
 
-static void replace_entry(struct sg_context *cx, const struct sg_entry *entry) {
+static void replace_entry(struct sg_context *cx, const struct sg_scope *scope, struct sg_entry *entry) {
     const struct sg_from *from = entry->from;
-    if (entry->uses_system || from->sampled || entry->is_target) {
+    bool needs_table = entry->uses_system || entry->needs_key || from->sampled || entry->is_target;
+    if (needs_table && !entry->needs_names && !scope->joins_outer) {
+        entry->replaced = false; /* each whole row is made where it is used */
+        return;
+    }
+    if (needs_table) {
         sg_refuse(cx, from->at, entry->behind, "Name the columns that are needed.",
                   "a whole-row, USING or aliased-column reference to \"%s\" together with %s", from->name,
                   entry->is_target     ? "a change of its rows"
                   : entry->uses_system ? "its system columns"
+                  : entry->needs_key   ? "GROUP BY"
                                        : "TABLESAMPLE");
         return;
     }
@@ -224,5 +245,5 @@ static void replace_entry(struct sg_context *cx, const struct sg_entry *entry) {
 void sg_replace_entries(struct sg_context *cx, struct sg_scope *scope) {
     for (size_t i = 0; i < scope->n; i++)
         if (scope->entries[i]->replaced && scope->entries[i]->behind)
-            replace_entry(cx, scope->entries[i]);
+            replace_entry(cx, scope, scope->entries[i]);
 }

@@ -22,8 +22,8 @@ static bool word_char(char c) {
            (unsigned char)c >= 0x80;
 }
 
-/* The table's name as a word inside a string: the body of a function. */
-static bool body_names_table(struct sg_span body, const char *name) {
+/* A name as a word inside a string: the body of a function. */
+static bool body_names(struct sg_span body, const char *name) {
     size_t len = strlen(name);
     for (size_t i = 0; i + len <= body.len; i++)
         if (strncasecmp(body.ptr + i, name, len) == 0 && (i == 0 || !word_char(body.ptr[i - 1])) &&
@@ -32,15 +32,23 @@ static bool body_names_table(struct sg_span body, const char *name) {
     return false;
 }
 
+struct range {
+    size_t first, end; /* tokens */
+};
+
+static struct range range_of(const struct sg_context *cx, const struct sg_statement *statement) {
+    return (struct range){sg_token_at(&cx->tokens, statement->at),
+                          sg_token_at(&cx->tokens, statement->at + statement->len)};
+}
+
 static const struct sg_table *mentions(const struct sg_context *cx, const struct sg_statement *statement,
                                        bool in_strings) {
-    size_t first = sg_token_at(&cx->tokens, statement->at);
-    size_t end = sg_token_at(&cx->tokens, statement->at + statement->len);
-    for (size_t i = first; i < end; i++) {
+    struct range range = range_of(cx, statement);
+    for (size_t i = range.first; i < range.end; i++) {
         for (size_t k = 0; k < cx->snapshot->tables_len; k++) {
             const struct sg_table *table = &cx->snapshot->tables[k];
             bool string = cx->tokens.v[i].kind == SG_TOKEN_STRING;
-            if (string ? in_strings && body_names_table(sg_token_text(&cx->tokens, i), table->relation->name)
+            if (string ? in_strings && body_names(sg_token_text(&cx->tokens, i), table->relation->name)
                        : names_table(cx, i, table))
                 return table;
         }
@@ -50,14 +58,99 @@ static const struct sg_table *mentions(const struct sg_context *cx, const struct
     return NULL;
 }
 
+/* The first name of a mapping of any table that stands in the text. NULL: none does. */
+static const char *mentioned_column(const struct sg_context *cx, const struct sg_statement *statement) {
+    struct range range = range_of(cx, statement);
+    for (size_t i = range.first; i < range.end; i++) {
+        const char *name = sg_token_name(cx->arena, &cx->tokens, i);
+        for (size_t k = 0; name && k < cx->snapshot->tables_len; k++) {
+            const struct sg_table_mapping *m = sg_table_mapping(&cx->snapshot->tables[k], name);
+            if (m)
+                return name;
+        }
+    }
+    return NULL;
+}
+
+/*
+ * Can the body of a function touch a mapped column without our seeing how? It names one; or it may mean all columns
+ * of a table: by *, by a row type, by an INSERT, which needs no list.
+ */
+static bool body_needs_column(const struct sg_context *cx, struct sg_span body) {
+    static const char *const all[] = {"insert", "merge", "copy", "table", "rowtype", "record", "row", "natural"};
+    if (memchr(body.ptr, '*', body.len))
+        return true;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (body_names(body, all[i]))
+            return true;
+    for (size_t i = 0; i < cx->snapshot->mappings_len; i++)
+        if (body_names(body, cx->snapshot->mappings[i].old_name) ||
+            body_names(body, cx->snapshot->mappings[i].new_name))
+            return true;
+    return false;
+}
+
 /* ---- One statement ---- */
 
-static void refuse_mention(struct sg_context *cx, const struct sg_statement *statement, bool in_strings,
-                           const char *hint) {
-    const struct sg_table *table = mentions(cx, statement, in_strings);
+static void refuse_mention(struct sg_context *cx, const struct sg_statement *statement, const char *hint) {
+    const struct sg_table *table = mentions(cx, statement, false);
     if (table)
         sg_refuse(cx, (int)cx->tokens.v[sg_token_at(&cx->tokens, statement->at)].at, table, hint,
                   "%s that names this table", statement->what);
+}
+
+/* CREATE INDEX IF NOT EXISTS, as apps send it when they start: nearly always it does exist, on the old column as long
+ * as there is one; its copy on the new one has another name. */
+static void rewrite_index(struct sg_context *cx, const struct sg_statement *statement, const struct sg_table *table) {
+    struct range range = range_of(cx, statement);
+    for (size_t i = range.first; i < range.end; i++) {
+        const char *name = sg_token_name(cx->arena, &cx->tokens, i);
+        const struct sg_table_mapping *m = name && cx->tokens.v[i].depth ? sg_table_mapping(table, name) : NULL;
+        if (!m)
+            continue;
+        sg_note_use(cx, m, name);
+        const char *physical = m->mapping->phase == SG_PHASE_NEW_ONLY ? m->mapping->new_name : m->mapping->old_name;
+        if (strcmp(physical, name) != 0)
+            sg_edit_replace(&cx->edits, cx->tokens.v[i].at, cx->tokens.v[i].len, sg_span_of(sg_ident(cx, physical)));
+    }
+}
+
+/* DDL on the table that concerns other columns. */
+static void check_definition(struct sg_context *cx, const struct sg_statement *statement) {
+    const struct sg_table *table = mentions(cx, statement, false);
+    const char *column = table ? mentioned_column(cx, statement) : NULL;
+    if (column && statement->if_not_exists && !statement->unique)
+        rewrite_index(cx, statement, table);
+    else if (column)
+        sg_refuse(cx, (int)cx->tokens.v[sg_token_at(&cx->tokens, statement->at)].at, table,
+                  "Run it when the migration is finished, or directly on the server.",
+                  "%s that names this table and \"%s\"", statement->what, column);
+}
+
+/* DO, CREATE FUNCTION: their text is not SQL, and the guard stands behind it. */
+static void check_body(struct sg_context *cx, const struct sg_statement *statement) {
+    const char *hint =
+        "Name the columns it needs, other than those of the migration, or run it directly on the server.";
+    if (mentions(cx, statement, false)) {
+        refuse_mention(cx, statement, hint); /* SETOF users */
+        return;
+    }
+    const struct sg_table *table = mentions(cx, statement, true);
+    struct range range = range_of(cx, statement);
+    for (size_t i = range.first; table && i < range.end; i++)
+        if (cx->tokens.v[i].kind == SG_TOKEN_STRING && body_needs_column(cx, sg_token_text(&cx->tokens, i)))
+            sg_refuse(cx, (int)cx->tokens.v[i].at, table, hint,
+                      "%s whose body may use the column that is being renamed", statement->what);
+}
+
+/* A view, a function with an SQL body: kept by the server as it is understood now. */
+static void rewrite_stored(struct sg_context *cx, const struct sg_statement *statement) {
+    cx->stored = statement->what;
+    if (statement->target)
+        sg_check_new_table(cx, statement->target);
+    for (size_t i = 0; i < statement->queries.n; i++)
+        sg_resolve_query(cx, statement->queries.v[i], NULL, NULL, SG_LABELS | SG_COUNTED);
+    cx->stored = NULL;
 }
 
 static void rewrite_statement(struct sg_context *cx, struct sg_statement *statement) {
@@ -69,10 +162,10 @@ static void rewrite_statement(struct sg_context *cx, struct sg_statement *statem
         return;
     case SG_STATEMENT_COPY_QUERY:
     case SG_STATEMENT_CREATE_AS:
-        if (statement->materialized_view)
-            refuse_mention(cx, statement, false, "Create it when the migration is finished.");
-        else
-            sg_resolve_query(cx, statement->query, NULL, NULL, SG_LABELS | SG_COUNTED);
+        sg_resolve_query(cx, statement->query, NULL, NULL, SG_LABELS | SG_COUNTED);
+        return;
+    case SG_STATEMENT_STORED:
+        rewrite_stored(cx, statement);
         return;
     case SG_STATEMENT_COPY_TABLE:
         sg_rewrite_copy(cx, statement);
@@ -81,10 +174,17 @@ static void rewrite_statement(struct sg_context *cx, struct sg_statement *statem
     case SG_STATEMENT_HARMLESS:
         return;
     case SG_STATEMENT_BODY:
-        refuse_mention(cx, statement, true, "Run it when the migration is finished, or directly on the server.");
+        check_body(cx, statement);
+        return;
+    case SG_STATEMENT_DEFINITION:
+        check_definition(cx, statement);
+        return;
+    case SG_STATEMENT_NEW_TABLE:
+        if (!statement->if_not_exists)
+            sg_check_new_table(cx, statement->target);
         return;
     case SG_STATEMENT_OTHER:
-        refuse_mention(cx, statement, false,
+        refuse_mention(cx, statement,
                        strcmp(statement->what, "PREPARE") == 0
                            ? "Prepare the statement through the driver (protocol-level), or send it unprepared."
                            : "Run it when the migration is finished, or directly on the server.");
