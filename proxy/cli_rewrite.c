@@ -201,16 +201,16 @@ static void do_statement(struct job *job, const char *path, struct sg_span text,
     enum sg_action action = plan ? plan->action : SG_PASS;
     if (action == SG_REFUSE) {
         job->refused = true;
-        fprintf(stderr, "%s:%zu: refused: %s%s%s%s\n", path, line_of(job, text, statement, plan->error.position),
-                plan->error.message, plan->error.detail[0] ? " (" : "", plan->error.detail,
-                plan->error.detail[0] ? ")" : "");
+        fprintf(stderr, "%s:%zu: refused: %s%s%s%s\n", path, line_of(job, text, statement, plan->error->position),
+                plan->error->message, plan->error->detail[0] ? " (" : "", plan->error->detail,
+                plan->error->detail[0] ? ")" : "");
     }
     struct sg_span out = action == SG_REWRITE ? plan->sql : statement;
     if (job->json)
         print_json(action == SG_PASS      ? "pass"
                    : action == SG_REWRITE ? "rewrite"
                                           : "refuse",
-                   out, action == SG_REFUSE ? plan->error.message : NULL);
+                   out, action == SG_REFUSE ? plan->error->message : NULL);
     else if (action != SG_REFUSE)
         fwrite(out.ptr, 1, out.len, stdout);
 }

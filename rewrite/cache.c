@@ -5,9 +5,12 @@
 
 struct slot {
     uint64_t hash;
-    struct sg_full_plan *plan;
+    struct sg_plan_key key; /* with its own copies of bytes and search_path, behind the slot */
+    struct sg_known known;
+    size_t bytes;
     struct slot *chain;         /* same bucket */
     struct slot *newer, *older; /* order of use */
+    char room[];
 };
 
 struct sg_cache {
@@ -29,18 +32,45 @@ struct sg_cache *sg_cache_new(size_t max_bytes) {
     return cache;
 }
 
-uint64_t sg_cache_hash(const struct sg_request *request, uint64_t serial) {
-    uint64_t seed = serial * 64 + (uint64_t)request->star * 16 + (request->backslash_quotes ? 8u : 0u) +
-                    (request->unsafe_encoding ? 4u : 0u) + (request->utf8 ? 2u : 0u) + (request->extended ? 1u : 0u);
-    return XXH3_64bits_withSeed(request->sql.ptr, request->sql.len, seed);
+/* A field of the request that is missing here would let one session have the plan of another: it belongs into the key,
+ * into its hash and into same_key. */
+_Static_assert(sizeof(struct sg_request) == 40, "sg_request has changed: so must sg_plan_key");
+
+struct sg_plan_key sg_plan_key(const struct sg_request *request, uint64_t serial) {
+    return (struct sg_plan_key){
+        .bytes = request->sql,
+        .serial = serial,
+        .search_path = request->search_path,
+        .star = request->star,
+        .backslash_quotes = request->backslash_quotes,
+        .unsafe_encoding = request->unsafe_encoding,
+        .utf8 = request->utf8,
+        .extended = request->extended,
+    };
 }
 
-static bool same_key(const struct sg_request *a, const struct sg_request *b) {
+struct sg_plan_key sg_plan_key_of_shape(const struct sg_plan_key *key, const struct sg_shape *shape) {
+    struct sg_plan_key of_shape = *key;
+    of_shape.bytes = sg_shape_key(shape);
+    of_shape.literals = shape->n;
+    return of_shape;
+}
+
+uint64_t sg_plan_key_hash(const struct sg_plan_key *key) {
+    uint64_t seed = key->serial * 64 + (uint64_t)key->star * 16 + (key->backslash_quotes ? 8u : 0u) +
+                    (key->unsafe_encoding ? 4u : 0u) + (key->utf8 ? 2u : 0u) + (key->extended ? 1u : 0u);
+    /* Tenants with a schema each send the same texts. */
+    if (key->search_path)
+        seed = XXH3_64bits_withSeed(key->search_path, strlen(key->search_path), seed);
+    return XXH3_64bits_withSeed(key->bytes.ptr, key->bytes.len, seed ^ key->literals);
+}
+
+static bool same_key(const struct sg_plan_key *a, const struct sg_plan_key *b) {
     bool paths = a->search_path && b->search_path ? strcmp(a->search_path, b->search_path) == 0
                                                   : a->search_path == b->search_path;
-    return paths && a->star == b->star && a->backslash_quotes == b->backslash_quotes &&
-           a->unsafe_encoding == b->unsafe_encoding && a->utf8 == b->utf8 && a->extended == b->extended &&
-           sg_span_eq(a->sql, b->sql);
+    return paths && a->literals == b->literals && a->serial == b->serial && a->star == b->star &&
+           a->backslash_quotes == b->backslash_quotes && a->unsafe_encoding == b->unsafe_encoding &&
+           a->utf8 == b->utf8 && a->extended == b->extended && sg_span_eq(a->bytes, b->bytes);
 }
 
 static void unlink_use(struct sg_cache *cache, struct slot *slot) {
@@ -65,18 +95,27 @@ static struct slot **bucket_of(struct sg_cache *cache, uint64_t hash) {
     return &cache->buckets[hash & (cache->buckets_len - 1)];
 }
 
-struct sg_full_plan *sg_cache_find(struct sg_cache *cache, uint64_t hash, const struct sg_request *request,
-                                   uint64_t serial) {
-    for (struct slot *slot = *bucket_of(cache, hash); slot; slot = slot->chain) {
-        if (slot->hash != hash || slot->plan->serial != serial || !same_key(&slot->plan->key, request))
-            continue;
-        if (slot != cache->newest) {
-            unlink_use(cache, slot);
-            link_newest(cache, slot);
-        }
-        return slot->plan;
-    }
+static struct slot *find(struct sg_cache *cache, uint64_t hash, const struct sg_plan_key *key) {
+    for (struct slot *slot = *bucket_of(cache, hash); slot; slot = slot->chain)
+        if (slot->hash == hash && same_key(&slot->key, key))
+            return slot;
     return NULL;
+}
+
+const struct sg_known *sg_cache_find(struct sg_cache *cache, uint64_t hash, const struct sg_plan_key *key) {
+    struct slot *slot = find(cache, hash, key);
+    if (slot && slot != cache->newest) {
+        unlink_use(cache, slot);
+        link_newest(cache, slot);
+    }
+    return slot ? &slot->known : NULL;
+}
+
+static void forget(struct sg_known *known) {
+    if (known->plan)
+        sg_plan_unref(&known->plan->plan);
+    if (known->pattern)
+        sg_pattern_free(known->pattern);
 }
 
 static void evict(struct sg_cache *cache, struct slot *slot) {
@@ -86,8 +125,8 @@ static void evict(struct sg_cache *cache, struct slot *slot) {
     *link = slot->chain;
     unlink_use(cache, slot);
     cache->plans--;
-    cache->bytes -= slot->plan->bytes + sizeof *slot;
-    sg_plan_unref(&slot->plan->plan);
+    cache->bytes -= slot->bytes;
+    forget(&slot->known);
     free(slot);
 }
 
@@ -108,28 +147,46 @@ static void grow(struct sg_cache *cache) {
     cache->buckets_len = n;
 }
 
-void sg_cache_add(struct sg_cache *cache, uint64_t hash, struct sg_full_plan *plan) {
-    size_t bytes = plan->bytes + sizeof(struct slot);
-    if (bytes > cache->max_bytes / 4)
+static struct slot *new_slot(const struct sg_plan_key *key) {
+    size_t path_bytes = key->search_path ? strlen(key->search_path) + 1 : 0;
+    size_t bytes = sizeof(struct slot) + key->bytes.len + path_bytes;
+    struct slot *slot = malloc(bytes);
+    if (!slot)
+        abort();
+    *slot = (struct slot){.key = *key, .bytes = bytes};
+    memcpy(slot->room, key->bytes.ptr, key->bytes.len);
+    slot->key.bytes.ptr = slot->room;
+    if (key->search_path)
+        slot->key.search_path = memcpy(slot->room + key->bytes.len, key->search_path, path_bytes);
+    return slot;
+}
+
+void sg_cache_add(struct sg_cache *cache, uint64_t hash, const struct sg_plan_key *key, struct sg_known known) {
+    struct slot *slot = new_slot(key), *before = find(cache, hash, key);
+    slot->hash = hash;
+    slot->known = known;
+    slot->bytes += known.plan ? known.plan->bytes : sg_pattern_bytes(known.pattern);
+    if (known.plan)
+        sg_plan_ref(&known.plan->plan);
+    if (before)
+        evict(cache, before);
+    if (slot->bytes > cache->max_bytes / 4) {
+        forget(&slot->known);
+        free(slot);
         return;
-    while (cache->oldest && cache->bytes + bytes > cache->max_bytes) {
+    }
+    while (cache->oldest && cache->bytes + slot->bytes > cache->max_bytes) {
         evict(cache, cache->oldest); /* NOLINT(clang-analyzer-unix.Malloc): evict moves oldest on */
         cache->evicted++;
     }
     if (cache->plans >= cache->buckets_len)
         grow(cache);
-    struct slot *slot = calloc(1, sizeof *slot);
-    if (!slot)
-        abort();
-    slot->hash = hash;
-    slot->plan = plan;
-    sg_plan_ref(&plan->plan);
     struct slot **bucket = bucket_of(cache, hash);
     slot->chain = *bucket;
     *bucket = slot;
     link_newest(cache, slot);
     cache->plans++;
-    cache->bytes += bytes;
+    cache->bytes += slot->bytes;
 }
 
 void sg_cache_free(struct sg_cache *cache) {
@@ -137,7 +194,7 @@ void sg_cache_free(struct sg_cache *cache) {
         return;
     for (struct slot *slot = cache->oldest, *newer; slot; slot = newer) {
         newer = slot->newer;
-        sg_plan_unref(&slot->plan->plan);
+        forget(&slot->known);
         free(slot);
     }
     free(cache->buckets);

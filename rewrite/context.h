@@ -11,6 +11,7 @@
 #include "ast.h"
 #include "catalog.h"
 #include "edits.h"
+#include "parse.h"
 #include "segue/copy.h"
 #include "segue/rewrite.h"
 #include "token.h"
@@ -27,6 +28,8 @@ struct sg_context {
     const struct sg_copy *copy; /* what becomes of the data of the text's one COPY FROM STDIN */
     unsigned copies_in;         /* so many there are */
     uint64_t used_old, used_new, used_star;
+    struct sg_constants constants; /* of the text, whose values nobody saw */
+    bool literal_read;             /* somebody read a literal's text after all */
 };
 
 /* "segue cannot rewrite <what>"; detail names the table's mappings (table may be NULL), at: byte offset or -1. */

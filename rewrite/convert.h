@@ -8,6 +8,7 @@
 #define SEGUE_REWRITE_CONVERT_H
 
 #include "ast.h"
+#include "parse.h"
 #include "segue/arena.h"
 
 /* Deeper nesting than any person or ORM writes; the guard keeps hostile text off the stack's end. */
@@ -16,6 +17,7 @@
 struct sg_convert {
     struct sg_arena *arena;
     const char *unsupported; /* set: what stopped the conversion */
+    struct sg_constants constants;
     int depth;
 };
 

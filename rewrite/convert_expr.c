@@ -60,7 +60,23 @@ static struct sg_node *column_ref(struct sg_convert *cv, const ColumnRef *ref) {
     return node;
 }
 
+static void note_constant(struct sg_convert *cv, int at) {
+    struct sg_constants *constants = &cv->constants;
+    if (constants->n == constants->cap) {
+        size_t cap = constants->cap ? constants->cap * 2 : 32;
+        int *bigger = sg_arena_array(cv->arena, int, cap);
+        if (constants->n)
+            memcpy(bigger, constants->v, sizeof *bigger * constants->n);
+        constants->v = bigger;
+        constants->cap = cap;
+    }
+    constants->v[constants->n++] = at;
+}
+
+/* The value is left behind, and the place is noted: texts that differ here only are rewritten alike (pattern.h). A node
+ * that is to hold a value must not be noted. */
 static struct sg_node *constant(struct sg_convert *cv, const A_Const *value) {
+    note_constant(cv, value->location);
     bool unknown = value->isnull || IsA(&value->val, String);
     return sg_convert_node(cv, unknown ? SG_NODE_TEXT : SG_NODE_CONST, value->location);
 }

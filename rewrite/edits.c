@@ -53,65 +53,70 @@ static int compare_changes(const void *a, const void *b) {
     return x->order < y->order ? -1 : 1;
 }
 
-struct renderer {
+struct compiler {
+    struct sg_arena *arena;
     const struct sg_edits *edits;
     struct sg_span text;
-    char *out; /* NULL while measuring */
-    size_t len;
+    struct sg_splice_op *ops;
+    size_t ops_len, ops_cap;
+    struct sg_splice_edit *map; /* outermost changes, as they came out */
+    size_t map_len;
     int depth;
     bool bad;
-    bool seam;           /* what comes next is from another place than what came last */
-    char last;           /* byte put */
-    struct sg_edit *map; /* NULL while measuring. Outermost changes, as they came out */
-    size_t map_len;
+    bool seam; /* what comes next is from another place than what came last */
 };
 
-static bool is_word_byte(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '$' ||
-           (unsigned char)c >= 0x80;
-}
-
-/* Would the two read as one token, or change each other? `SELECT"nickname"FROM` needs no blanks; an unquoted name in
- * its place does. */
-static bool must_stay_apart(char a, char b) {
-    return (is_word_byte(a) && (is_word_byte(b) || b == '\'')) || (a == b && (a == '"' || a == '\''));
-}
-
-static void put(struct renderer *r, const char *ptr, size_t len) {
-    if (len == 0)
-        return;
-    if (r->seam && r->len > 0 && must_stay_apart(r->last, ptr[0])) {
-        if (r->out)
-            r->out[r->len] = ' ';
-        r->len++;
+static struct sg_splice_op *put(struct compiler *c) {
+    if (c->ops_len == c->ops_cap) {
+        size_t cap = c->ops_cap ? c->ops_cap * 2 : 32;
+        struct sg_splice_op *bigger = sg_arena_array(c->arena, struct sg_splice_op, cap);
+        if (c->ops_len)
+            memcpy(bigger, c->ops, sizeof *bigger * c->ops_len);
+        c->ops = bigger;
+        c->ops_cap = cap;
     }
-    if (r->out)
-        memcpy(r->out + r->len, ptr, len);
-    r->len += len;
-    r->last = ptr[len - 1];
-    r->seam = false;
+    struct sg_splice_op *op = &c->ops[c->ops_len++];
+    op->is_seam = c->seam;
+    op->edits = (uint32_t)c->map_len;
+    c->seam = false;
+    return op;
 }
 
-static void render_range(struct renderer *r, size_t from, size_t to);
+static void put_own(struct compiler *c, struct sg_span text) {
+    if (text.len == 0)
+        return;
+    struct sg_splice_op *op = put(c);
+    op->is_own = true;
+    op->own = text;
+}
 
-static void render_change(struct renderer *r, const struct sg_change *change) {
+static struct sg_place place_at(size_t at) {
+    return (struct sg_place){.bytes = (uint32_t)at};
+}
+
+static void put_original(struct compiler *c, size_t from, size_t to) {
+    if (from >= to)
+        return;
+    struct sg_splice_op *op = put(c);
+    op->is_kept = c->depth == 1;
+    op->client.from = place_at(from);
+    op->client.to = place_at(to);
+}
+
+static void compile_range(struct compiler *c, size_t from, size_t to);
+
+static void compile_change(struct compiler *c, const struct sg_change *change) {
+    if (c->depth == 1)
+        c->map[c->map_len++] = (struct sg_splice_edit){place_at(change->at), place_at(change->at + change->removed)};
     for (size_t i = 0; i < sizeof change->pieces / sizeof *change->pieces; i++) {
         const struct sg_piece *piece = &change->pieces[i];
-        r->seam = true;
+        c->seam = true;
         if (piece->text.ptr)
-            put(r, piece->text.ptr, piece->text.len);
+            put_own(c, piece->text);
         else
-            render_range(r, piece->from, piece->to);
+            compile_range(c, piece->from, piece->to);
     }
-    r->seam = true;
-}
-
-/* A blank that is put before the text belongs to the change that made it necessary. */
-static void put_original(struct renderer *r, size_t from, size_t to) {
-    size_t before = r->len;
-    put(r, r->text.ptr + from, to - from);
-    if (r->map && r->depth == 1 && r->map_len > 0)
-        r->map[r->map_len - 1].inserted += r->len - before - (to - from);
+    c->seam = true;
 }
 
 /* The changes are sorted by place; a copy of a value must not walk over all that stand before it. */
@@ -128,49 +133,39 @@ static size_t first_at(const struct sg_edits *edits, size_t from) {
 }
 
 /* Changes that begin in [from, to); one that inserts at `to` belongs to what follows. */
-static void render_range(struct renderer *r, size_t from, size_t to) {
-    if (++r->depth > MAX_COPY_DEPTH) {
-        r->bad = true;
-        r->depth--;
+static void compile_range(struct compiler *c, size_t from, size_t to) {
+    if (++c->depth > MAX_COPY_DEPTH) {
+        c->bad = true;
+        c->depth--;
         return;
     }
     size_t at = from;
-    bool whole = from == 0 && to == r->text.len;
-    for (size_t i = first_at(r->edits, from); i < r->edits->n && !r->bad; i++) {
-        const struct sg_change *change = &r->edits->v[i];
-        if ((change->unless && *change->unless) || (change->not_in_copies && r->depth > 1))
+    bool whole = from == 0 && to == c->text.len;
+    for (size_t i = first_at(c->edits, from); i < c->edits->n && !c->bad; i++) {
+        const struct sg_change *change = &c->edits->v[i];
+        if ((change->unless && *change->unless) || (change->not_in_copies && c->depth > 1))
             continue;
         if (change->at >= to && !(whole && change->at == to))
             break;
         if (change->at < at || change->at + change->removed > to) {
-            r->bad = true;
+            c->bad = true;
             break;
         }
-        put_original(r, at, change->at);
-        size_t before = r->len;
-        render_change(r, change);
-        if (r->map && r->depth == 1)
-            r->map[r->map_len++] = (struct sg_edit){change->at, change->removed, r->len - before};
+        put_original(c, at, change->at);
+        compile_change(c, change);
         at = change->at + change->removed;
     }
-    put_original(r, at, to);
-    r->depth--;
+    put_original(c, at, to);
+    c->depth--;
 }
 
-bool sg_edits_render(struct sg_edits *edits, struct sg_span text, struct sg_span *ret_text,
-                     const struct sg_edit **ret_edits, size_t *ret_edits_len) {
+bool sg_edits_compile(struct sg_edits *edits, struct sg_span text, struct sg_splice *ret_splice) {
     if (edits->n)
         qsort(edits->v, edits->n, sizeof *edits->v, compare_changes);
-    struct renderer r = {.edits = edits, .text = text};
-    render_range(&r, 0, text.len);
-    if (r.bad)
-        return false;
-    char *out = sg_arena_alloc(edits->arena, r.len + 1);
-    struct sg_edit *map = sg_arena_array(edits->arena, struct sg_edit, edits->n);
-    r = (struct renderer){.edits = edits, .text = text, .out = out, .map = map};
-    render_range(&r, 0, text.len);
-    *ret_text = (struct sg_span){out, r.len};
-    *ret_edits = map;
-    *ret_edits_len = r.map_len;
-    return true;
+    struct compiler c = {.arena = edits->arena, .edits = edits, .text = text};
+    c.map = sg_arena_array(edits->arena, struct sg_splice_edit, edits->n);
+    compile_range(&c, 0, text.len);
+    if (!c.bad)
+        *ret_splice = (struct sg_splice){c.ops, c.ops_len, c.map, c.map_len};
+    return !c.bad;
 }

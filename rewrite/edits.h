@@ -10,6 +10,7 @@
 
 #include "segue/arena.h"
 #include "segue/rewrite.h"
+#include "splice.h"
 
 struct sg_piece {
     struct sg_span text; /* literal; or, when ptr is NULL, a copy of [from, to) */
@@ -39,9 +40,8 @@ struct sg_change *sg_edit_insert(struct sg_edits *edits, size_t at, const char *
 /* Inserts prefix, a copy of [from, to), suffix. */
 void sg_edit_copy(struct sg_edits *edits, size_t at, const char *prefix, size_t from, size_t to, const char *suffix);
 
-/* The text with all changes. ret_edits: what changed, for mapping positions back. False when changes overlap: a bug, to
- * be answered with a refusal. */
-bool sg_edits_render(struct sg_edits *edits, struct sg_span text, struct sg_span *ret_text,
-                     const struct sg_edit **ret_edits, size_t *ret_edits_len);
+/* The changes as instructions, places counted from the beginning of the text. They point to the changes' own text.
+ * False when changes overlap: a bug, to be answered with a refusal. */
+bool sg_edits_compile(struct sg_edits *edits, struct sg_span text, struct sg_splice *ret_splice);
 
 #endif

@@ -361,6 +361,7 @@ enum sg_parse_result sg_parse(struct sg_arena *arena, struct sg_span sql, struct
             sg_error_set(reterr, SG_SQLSTATE_FEATURE_NOT_SUPPORTED, "segue does not support %s", cv.unsupported);
             result = SG_PARSE_UNSUPPORTED;
         } else {
+            tree.constants = cv.constants;
             *ret_tree = tree;
         }
     }

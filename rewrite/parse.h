@@ -13,9 +13,16 @@
 #include "segue/error.h"
 #include "segue/span.h"
 
+/* Where the constants stand whose values the tree does not hold: byte offsets, in no order. */
+struct sg_constants {
+    int *v;
+    size_t n, cap;
+};
+
 struct sg_parse_tree {
     struct sg_statement *v;
     size_t n;
+    struct sg_constants constants;
 };
 
 enum sg_parse_result {

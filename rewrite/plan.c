@@ -4,26 +4,31 @@
 
 #include <stdlib.h>
 
-struct sg_full_plan *sg_plan_make(const struct sg_plan *scratch, const struct sg_request *key, uint64_t serial) {
-    struct sg_full_plan *full = calloc(1, sizeof *full);
+struct sg_full_plan *sg_plan_new(const struct sg_plan *scratch, size_t max_sql_bytes, size_t edits_len) {
+    size_t bytes = sizeof(struct sg_full_plan);
+    if (scratch->action == SG_REWRITE)
+        bytes += sizeof(struct sg_edit) * edits_len + max_sql_bytes + 1;
+    struct sg_full_plan *full = malloc(bytes);
     if (!full)
         abort();
-    size_t edits_bytes = sizeof *scratch->edits * scratch->edits_len;
-    sg_arena_init(&full->arena, key->sql.len + scratch->sql.len + edits_bytes + 128);
-    full->refs = 1;
     full->plan = *scratch;
-    if (scratch->action == SG_REWRITE) {
-        full->plan.sql.ptr = sg_arena_strndup(&full->arena, scratch->sql.ptr, scratch->sql.len);
-        full->plan.edits = sg_arena_copy(&full->arena, scratch->edits, edits_bytes);
-        full->plan.copy = scratch->copy ? sg_copy_clone(&full->arena, scratch->copy) : NULL;
-    }
-    full->serial = serial;
-    full->key = *key;
-    full->key.sql.ptr = sg_arena_strndup(&full->arena, key->sql.ptr, key->sql.len);
-    if (key->search_path)
-        full->key.search_path = sg_arena_strdup(&full->arena, key->search_path);
-    full->bytes = sizeof *full + sg_arena_bytes(&full->arena);
+    full->refs = 1;
+    sg_arena_init(&full->arena, 0);
+    if (scratch->action == SG_REFUSE)
+        full->plan.error = sg_arena_copy(&full->arena, scratch->error, sizeof *scratch->error);
+    if (scratch->copy)
+        full->plan.copy = sg_copy_clone(&full->arena, scratch->copy);
+    full->bytes = bytes + sg_arena_bytes(&full->arena);
     return full;
+}
+
+void sg_plan_splice(struct sg_full_plan *full, const struct sg_splice *splice, struct sg_span text,
+                    const struct sg_shape *shape) {
+    char *sql = (char *)(full->edits + splice->edits_len);
+    full->plan.edits = full->edits;
+    full->plan.edits_len = splice->edits_len;
+    full->plan.sql = (struct sg_span){sql, sg_splice_run(splice, text, shape, sql, full->edits)};
+    sql[full->plan.sql.len] = '\0';
 }
 
 const struct sg_plan *sg_plan_ref(const struct sg_plan *plan) {

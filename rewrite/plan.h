@@ -4,17 +4,20 @@
 
 #include "segue/arena.h"
 #include "segue/rewrite.h"
+#include "splice.h"
 
 struct sg_full_plan {
     struct sg_plan plan;
     size_t refs;
-    struct sg_arena arena; /* all that follows, and plan's pointers, live here */
-    struct sg_request key; /* with its own copies of text and search_path */
-    uint64_t serial;       /* of the snapshot it was made for */
-    size_t bytes;
+    size_t bytes;           /* of all of it */
+    struct sg_arena arena;  /* of the error and of what becomes of COPY's data */
+    struct sg_edit edits[]; /* and behind them the text */
 };
 
-/* A plan of its own, copied out of scratch memory; one reference is the caller's. */
-struct sg_full_plan *sg_plan_make(const struct sg_plan *scratch, const struct sg_request *key, uint64_t serial);
+/* A plan like scratch, with room for an SG_REWRITE's text and edits; one reference is the caller's. */
+struct sg_full_plan *sg_plan_new(const struct sg_plan *scratch, size_t max_sql_bytes, size_t edits_len);
+/* Fills the room. */
+void sg_plan_splice(struct sg_full_plan *full, const struct sg_splice *splice, struct sg_span text,
+                    const struct sg_shape *shape);
 
 #endif

@@ -5,9 +5,15 @@
 
 #include <stdlib.h>
 
+/* Of texts that were answered by their shape: one that comes again is worth a plan of its own. Different texts may
+ * share a place; then they are remembered later, or a little too soon. */
+enum { SEEN = 1024 };
+
 struct sg_rewriter {
     struct sg_arena scratch; /* of the statement in hand */
+    struct sg_shape shape;   /* of the statement in hand */
     struct sg_cache *cache;
+    uint64_t seen[SEEN];       /* hashes */
     struct sg_full_plan *last; /* keeps the latest answer alive until the next */
     struct sg_rewriter_stats stats;
 };
@@ -43,47 +49,105 @@ void sg_rewriter_free(struct sg_rewriter *rw) {
     if (rw->last)
         sg_plan_unref(&rw->last->plan);
     sg_cache_free(rw->cache);
+    sg_shape_free(&rw->shape);
     sg_arena_free(&rw->scratch);
     free(rw);
 }
 
-static void refuse_internal(struct sg_plan *plan) {
-    plan->action = SG_REFUSE;
-    sg_error_set(&plan->error, SG_SQLSTATE_FEATURE_NOT_SUPPORTED,
+/* ---- A text never seen before ---- */
+
+static void refuse_internal(struct sg_error *error) {
+    sg_error_set(error, SG_SQLSTATE_FEATURE_NOT_SUPPORTED,
                  "segue cannot rewrite this statement: two of its changes overlap");
-    sg_error_hint(&plan->error,
-                  "This is a fault of segue; please report the statement. Nothing was sent to the server.");
+    sg_error_hint(error, "This is a fault of segue; please report the statement. Nothing was sent to the server.");
 }
 
-static struct sg_full_plan *plan_cold(struct sg_rewriter *rw, const struct sg_snapshot *snapshot,
-                                      const struct sg_request *request) {
-    struct sg_plan plan = {.action = SG_PASS, .epoch = snapshot->epoch};
-    struct sg_context cx = {.arena = &rw->scratch, .snapshot = snapshot, .request = request, .error = &plan.error};
-    struct sg_span text = {sg_arena_strndup(&rw->scratch, request->sql.ptr, request->sql.len), request->sql.len};
-    sg_rewrite_text(&cx, text);
-    if (cx.refused) {
-        plan.action = SG_REFUSE;
-    } else if (cx.edits.n) {
-        plan.action = SG_REWRITE;
-        if (!sg_edits_render(&cx.edits, text, &plan.sql, &plan.edits, &plan.edits_len))
-            refuse_internal(&plan);
-        else if (sg_span_eq(plan.sql, text))
-            plan.action = SG_PASS;
-        else
-            plan.copy = cx.copy;
+/* What becomes of the text, now that every step has said what it wants. */
+static struct sg_full_plan *settle(struct sg_context *cx, struct sg_span text, struct sg_plan *plan,
+                                   struct sg_splice *ret_splice) {
+    static const struct sg_shape unshaped;
+    plan->used_old = cx->used_old;
+    plan->used_new = cx->used_new;
+    plan->used_star = cx->used_star;
+    if (!cx->refused && cx->edits.n && !sg_edits_compile(&cx->edits, text, ret_splice)) {
+        cx->refused = true;
+        refuse_internal(cx->error);
     }
-    plan.used_old = cx.used_old;
-    plan.used_new = cx.used_new;
-    plan.used_star = cx.used_star;
-    struct sg_full_plan *full = sg_plan_make(&plan, request, snapshot->serial);
+    plan->action = cx->refused ? SG_REFUSE : cx->edits.n ? SG_REWRITE : SG_PASS;
+    plan->error = cx->refused ? cx->error : NULL;
+    if (plan->action != SG_REWRITE)
+        return sg_plan_new(plan, 0, 0);
+    plan->copy = cx->copy;
+    struct sg_full_plan *full = sg_plan_new(plan, sg_splice_max_bytes(ret_splice, &unshaped), ret_splice->edits_len);
+    sg_plan_splice(full, ret_splice, text, &unshaped);
+    if (!sg_span_eq(full->plan.sql, text))
+        return full;
+    sg_plan_unref(&full->plan);
+    plan->action = SG_PASS;
+    plan->copy = NULL;
+    return sg_plan_new(plan, 0, 0);
+}
+
+/* ret_pattern: what the texts of this shape have in common; NULL if nothing is, or the text has no shape. */
+static struct sg_full_plan *plan_cold(struct sg_rewriter *rw, const struct sg_snapshot *snapshot,
+                                      const struct sg_request *request, const struct sg_shape *shape,
+                                      struct sg_pattern **ret_pattern) {
+    struct sg_error error = {.position = 0};
+    struct sg_plan plan = {.epoch = snapshot->epoch};
+    struct sg_context cx = {.arena = &rw->scratch, .snapshot = snapshot, .request = request, .error = &error};
+    struct sg_span text = {sg_arena_strndup(&rw->scratch, request->sql.ptr, request->sql.len), request->sql.len};
+    struct sg_splice splice = {NULL, 0, NULL, 0};
+    sg_rewrite_text(&cx, text);
+    struct sg_full_plan *full = settle(&cx, text, &plan, &splice);
+    bool shares = shape && !cx.literal_read;
+    *ret_pattern = shares ? sg_pattern_new(&plan, &splice, text, shape, &cx.constants) : NULL;
     sg_arena_reset(&rw->scratch);
     return full;
 }
+
+/* ---- The three ways to a plan ---- */
 
 static void keep_last(struct sg_rewriter *rw, struct sg_full_plan *plan) {
     if (rw->last)
         sg_plan_unref(&rw->last->plan);
     rw->last = plan;
+}
+
+/* Where a quote ends must be plain from the bytes alone. */
+static bool read_shape(struct sg_rewriter *rw, const struct sg_request *request) {
+    return !request->backslash_quotes && !request->unsafe_encoding && sg_shape_read(&rw->shape, request->sql);
+}
+
+static bool seen_before(struct sg_rewriter *rw, uint64_t hash) {
+    uint64_t *place = &rw->seen[hash % SEEN];
+    bool seen = *place == hash;
+    *place = hash;
+    return seen;
+}
+
+/* The text is not known. */
+static struct sg_full_plan *plan_by_shape(struct sg_rewriter *rw, const struct sg_snapshot *snapshot,
+                                          const struct sg_request *request, const struct sg_plan_key *key,
+                                          uint64_t hash) {
+    bool shaped = read_shape(rw, request);
+    struct sg_plan_key shape_key = shaped ? sg_plan_key_of_shape(key, &rw->shape) : *key;
+    uint64_t shape_hash = shaped ? sg_plan_key_hash(&shape_key) : 0;
+    const struct sg_known *known = shaped ? sg_cache_find(rw->cache, shape_hash, &shape_key) : NULL;
+    struct sg_full_plan *plan = known ? sg_pattern_plan(known->pattern, request->sql, &rw->shape) : NULL;
+    if (plan) {
+        rw->stats.shape_hit++;
+        if (seen_before(rw, hash))
+            sg_cache_add(rw->cache, hash, key, (struct sg_known){.plan = plan});
+        return plan;
+    }
+    rw->stats.cold++;
+    struct sg_pattern *pattern;
+    plan = plan_cold(rw, snapshot, request, shaped ? &rw->shape : NULL, &pattern);
+    if (pattern)
+        sg_cache_add(rw->cache, shape_hash, &shape_key, (struct sg_known){.pattern = pattern});
+    if (!pattern || seen_before(rw, hash))
+        sg_cache_add(rw->cache, hash, key, (struct sg_known){.plan = plan});
+    return plan;
 }
 
 const struct sg_plan *sg_rewriter_plan(struct sg_rewriter *rw, struct sg_snapshot *snapshot,
@@ -92,15 +156,13 @@ const struct sg_plan *sg_rewriter_plan(struct sg_rewriter *rw, struct sg_snapsho
         rw->stats.prefilter_pass++;
         return NULL;
     }
-    uint64_t hash = sg_cache_hash(request, snapshot->serial);
-    struct sg_full_plan *plan = sg_cache_find(rw->cache, hash, request, snapshot->serial);
-    if (plan) {
+    struct sg_plan_key key = sg_plan_key(request, snapshot->serial);
+    uint64_t hash = sg_plan_key_hash(&key);
+    const struct sg_known *known = sg_cache_find(rw->cache, hash, &key);
+    struct sg_full_plan *plan = known ? known->plan : plan_by_shape(rw, snapshot, request, &key, hash);
+    if (known) {
         rw->stats.cache_hit++;
         sg_plan_ref(&plan->plan);
-    } else {
-        rw->stats.cold++;
-        plan = plan_cold(rw, snapshot, request);
-        sg_cache_add(rw->cache, hash, plan);
     }
     rw->stats.rewritten += plan->plan.action == SG_REWRITE;
     rw->stats.refused += plan->plan.action == SG_REFUSE;

@@ -231,6 +231,7 @@ static void refuse_unparsed(struct sg_context *cx, const struct sg_statement *wh
 
 void sg_rewrite_text(struct sg_context *cx, struct sg_span text) {
     sg_tokenize(cx->arena, text, &cx->tokens);
+    cx->tokens.literal_read = &cx->literal_read;
     sg_edits_init(&cx->edits, cx->arena);
     const struct sg_statement whole = {.len = text.len};
     if (!check_settings(cx, &whole) || cx->tokens.comment_depth > COMMENT_DEPTH_MAX)
@@ -242,6 +243,7 @@ void sg_rewrite_text(struct sg_context *cx, struct sg_span text) {
         refuse_unparsed(cx, &whole, result, &error);
         return;
     }
+    cx->constants = tree.constants;
     for (size_t i = 0; i < tree.n && !cx->refused; i++)
         rewrite_statement(cx, &tree.v[i]);
 }

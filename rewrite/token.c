@@ -367,6 +367,9 @@ size_t sg_token_at(const struct sg_tokens *tokens, size_t at) {
 }
 
 struct sg_span sg_token_text(const struct sg_tokens *tokens, size_t i) {
+    bool is_literal = tokens->v[i].kind == SG_TOKEN_STRING || tokens->v[i].kind == SG_TOKEN_NUMBER;
+    if (is_literal && tokens->literal_read)
+        *tokens->literal_read = true;
     return (struct sg_span){tokens->text.ptr + tokens->v[i].at, tokens->v[i].len};
 }
 

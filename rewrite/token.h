@@ -54,6 +54,7 @@ struct sg_tokens {
     bool has_backslash_string; /* a '...' string holds a backslash: its end depends on standard_conforming_strings */
     bool unterminated;         /* a string, comment or quoted name does not end */
     size_t comment_depth;      /* of the most deeply nested comment */
+    bool *literal_read;        /* set by sg_token_text: the plan depends on what a string or number says. May be NULL */
 };
 
 void sg_tokenize(struct sg_arena *arena, struct sg_span text, struct sg_tokens *ret_tokens);

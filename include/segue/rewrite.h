@@ -6,8 +6,8 @@
  * one thread; snapshots are shared.
  *
  *      text -> pre-filter -> plan cache -> lex + parse -> resolve names -> edits -> splice -> plan
- *              (no mapped     (hit: done)
- *               name: PASS)
+ *              (no mapped     (known text: done.                                      ^
+ *               name: PASS)    known shape: its splice is run on this text) ----------+
  */
 #ifndef SEGUE_REWRITE_H
 #define SEGUE_REWRITE_H
@@ -57,8 +57,8 @@ struct sg_plan {
     /* SG_REWRITE: how the data of the text's COPY ... FROM STDIN must be changed on their way (segue/copy.h). NULL:
      * not. */
     const struct sg_copy *copy;
-    struct sg_error error; /* SG_REFUSE */
-    uint64_t epoch;        /* of the snapshot it was made for */
+    const struct sg_error *error; /* SG_REFUSE */
+    uint64_t epoch;               /* of the snapshot it was made for */
     /* Which names of mappings the text used, for SHOW REFERENCES: bit i is mapping i of the snapshot (i < 64). */
     uint64_t used_old, used_new, used_star;
 };
@@ -86,8 +86,9 @@ bool sg_prefilter_may_match(const struct sg_snapshot *snapshot, struct sg_span s
  * text map to the place of the edit. utf8 as in the request. */
 int sg_plan_map_position(const struct sg_plan *plan, struct sg_span client_sql, int position, bool utf8);
 
+/* cache_hit: the very text was known; shape_hit: a text that differs from it in its literals only. */
 struct sg_rewriter_stats {
-    uint64_t prefilter_pass, cache_hit, cold, rewritten, refused, cache_bytes, cache_plans, evicted;
+    uint64_t prefilter_pass, cache_hit, shape_hit, cold, rewritten, refused, cache_bytes, cache_plans, evicted;
 };
 void sg_rewriter_stats(const struct sg_rewriter *rewriter, struct sg_rewriter_stats *ret_stats);
 

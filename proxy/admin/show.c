@@ -182,10 +182,10 @@ bool sg_admin_session_explain(struct sg_admin_session *session, const struct sg_
                               : action == SG_REWRITE ? sg_arena_strndup(result->arena, plan->sql.ptr, plan->sql.len)
                                                      : NULL,
                               action != SG_REFUSE ? NULL
-                              : plan->error.detail[0]
-                                  ? sg_arena_printf(result->arena, "%s (%s)", plan->error.message, plan->error.detail)
-                                  : plan->error.message,
-                              action == SG_REFUSE && plan->error.hint[0] ? plan->error.hint : NULL,
+                              : plan->error->detail[0]
+                                  ? sg_arena_printf(result->arena, "%s (%s)", plan->error->message, plan->error->detail)
+                                  : plan->error->message,
+                              action == SG_REFUSE && plan->error->hint[0] ? plan->error->hint : NULL,
                           });
     sg_rewriter_free(rewriter);
     sg_snapshot_unref(snapshot);

@@ -263,7 +263,7 @@ static bool prepare_execute(struct sg_session *s, struct sg_span name, struct sg
     }
     const struct sg_plan *plan = plan_of(s, sg_text_sql(v->text), v->star, true);
     if (is_refusal(plan)) {
-        *reterr = plan->error;
+        *reterr = *plan->error;
         return false;
     }
     if (!v->is_lost && is_same_sql(v, plan)) {
@@ -335,7 +335,7 @@ enum sg_verdict sg_rewrite_query(struct sg_session *s, const struct sg_message *
     }
     const struct sg_plan *plan = plan_of(s, query.sql, s->star, false);
     if (is_refusal(plan)) {
-        return refuse_query(s, &plan->error);
+        return refuse_query(s, plan->error);
     }
     if (!plan) {
         return forward_query(s, m);
@@ -388,7 +388,7 @@ enum sg_verdict sg_rewrite_parse(struct sg_session *s, const struct sg_message *
     enum sg_star star = s->star;
     const struct sg_plan *plan = plan_of(s, parse.sql, star, true);
     if (is_refusal(plan)) {
-        return refuse_parse(s, parse.name, &plan->error);
+        return refuse_parse(s, parse.name, plan->error);
     }
     struct sg_text *text = NULL;
     if (s->statements.text_bytes + parse.sql.len <= s->worker->shared->config.session_statement_bytes) {
@@ -460,7 +460,7 @@ static enum sg_verdict prepare_use(struct sg_session *s, struct sg_span name, st
     }
     const struct sg_plan *plan = plan_of(s, sg_text_sql(v->text), v->star, true);
     if (is_refusal(plan)) {
-        send_failing_parse(s, SG_SPAN_LIT(REFUSED_NAME), &plan->error);
+        send_failing_parse(s, SG_SPAN_LIT(REFUSED_NAME), plan->error);
     } else if (!v->is_lost && is_same_sql(v, plan)) {
         sg_version_carry_over(&s->statements, v, plan, s->pin->epoch);
     } else {

@@ -2,12 +2,14 @@
  * Runs every case of every *.md beside this file through the rewriter, in every phase.
  *
  * For each answer it checks more than the text: the edits describe exactly the change, the output still parses, the
- * plan cache gives the same answer as the cold path, neighbours in the same message do not disturb, and nothing is
- * read past the end of the input (which lies at the end of a page, with an unreadable one behind it).
+ * plan cache gives the same answer as the cold path, also for the statement with other literals, neighbours in the same
+ * message do not disturb, and nothing is read past the end of the input (which lies at the end of a page, with an
+ * unreadable one behind it).
  *
  * SEGUE_GOLDEN=part-of-a-file-name runs some files only.
  */
 #include "case_file.h"
+#include "literals.h"
 #include "schema.h"
 
 #include <criterion/criterion.h>
@@ -29,6 +31,7 @@ struct trial {
     enum sg_phase phase;
     struct sg_snapshot *snapshot;
     struct sg_rewriter *rewriter;
+    struct sg_rewriter *forgetful; /* keeps no plans */
     int *failures;
 };
 
@@ -122,8 +125,8 @@ static void check_parses(const struct trial *trial, const char *sql) {
 }
 
 static const char *refusal(const struct sg_plan *plan) {
-    static char whole[sizeof plan->error * 2];
-    const struct sg_error *error = &plan->error;
+    static char whole[sizeof *plan->error * 2];
+    const struct sg_error *error = plan->error;
     snprintf(whole, sizeof whole, "%s: %s | %s | %s", error->sqlstate, error->message, error->detail, error->hint);
     return whole;
 }
@@ -132,7 +135,7 @@ static void check_refusal(const struct trial *trial, const struct sg_plan *plan)
     if (!strstr(refusal(plan), trial->expect->text)) {
         failed(trial, "refused for another reason", trial->expect->text, refusal(plan));
     }
-    if (strcmp(plan->error.sqlstate, "0A000") == 0 && (!plan->error.detail[0] || !plan->error.hint[0])) {
+    if (strcmp(plan->error->sqlstate, "0A000") == 0 && (!plan->error->detail[0] || !plan->error->hint[0])) {
         failed(trial, "a refusal says what was met and what to do", "detail and hint", refusal(plan));
     }
 }
@@ -212,6 +215,28 @@ static void check_between_neighbours(const struct trial *trial) {
     free(wanted);
 }
 
+/* ---- The same statement with other literals ---- */
+
+enum { OTHER_TEXTS = 6 };
+
+/* Whatever the cache makes of it must be what the text gets by itself. */
+static void check_other_literals(const struct trial *trial) {
+    uint64_t seed = (uint64_t)trial->golden->line;
+    for (int i = 0; i < OTHER_TEXTS; i++) {
+        char *sql = other_literals(sg_span_of(trial->golden->sql), &seed);
+        struct sg_request request = request_for(trial, sg_span_of(sql));
+        const struct sg_plan *got = sg_rewriter_plan(trial->rewriter, trial->snapshot, &request);
+        const struct sg_plan *wanted = sg_rewriter_plan(trial->forgetful, trial->snapshot, &request);
+        const char *difference = plans_differ(got, wanted);
+        if (difference) {
+            fprintf(stderr, "with other literals: %s\n", sql);
+            failed(trial, difference, wanted && wanted->sql.ptr ? wanted->sql.ptr : "",
+                   got && got->sql.ptr ? got->sql.ptr : "");
+        }
+        free(sql);
+    }
+}
+
 /* ---- The walk ---- */
 
 static void run_trial(const struct trial *trial) {
@@ -233,16 +258,19 @@ static void run_trial(const struct trial *trial) {
         failed(trial, "the second time was not answered from the cache", NULL, NULL);
     }
     check_between_neighbours(trial);
+    check_other_literals(trial);
 }
 
 static int run_phase(struct golden_file *file, enum sg_phase phase, bool keep_old, int *failures) {
     struct sg_snapshot *snapshot = golden_snapshot(file, phase, keep_old, EPOCH);
     struct sg_rewriter *rewriter = sg_rewriter_new(CACHE_BYTES);
+    struct sg_rewriter *forgetful = sg_rewriter_new(0);
     int trials = 0;
     for (const struct golden_case *golden = file->cases; golden; golden = golden->next, trials++) {
-        struct trial trial = {file, golden, &golden->expect[phase], phase, snapshot, rewriter, failures};
+        struct trial trial = {file, golden, &golden->expect[phase], phase, snapshot, rewriter, forgetful, failures};
         run_trial(&trial);
     }
+    sg_rewriter_free(forgetful);
     sg_rewriter_free(rewriter);
     sg_snapshot_unref(snapshot);
     return trials;
@@ -256,7 +284,7 @@ static void run_prefixes(struct golden_file *file, enum sg_phase phase, int *fai
     struct sg_snapshot *snapshot = golden_snapshot(file, phase, false, EPOCH);
     struct sg_rewriter *rewriter = sg_rewriter_new(0);
     for (const struct golden_case *golden = file->cases; golden; golden = golden->next) {
-        struct trial trial = {file, golden, &golden->expect[phase], phase, snapshot, rewriter, failures};
+        struct trial trial = {file, golden, &golden->expect[phase], phase, snapshot, rewriter, NULL, failures};
         struct guarded guarded = guarded_make(golden->sql);
         char *end = guarded.pages + guarded.bytes - sysconf(_SC_PAGESIZE);
         for (size_t len = 0; len < guarded.sql.len; len++) {

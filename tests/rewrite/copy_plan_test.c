@@ -150,7 +150,7 @@ Test(copy_plan, two_mappings_in_different_phases) {
     cr_assert_not_null(snapshot, "%s", err.message);
     struct sg_request request = world_request("COPY t (c, a, b, c2) FROM STDIN");
     const struct sg_plan *plan = sg_rewriter_plan(rewriter, snapshot, &request);
-    cr_assert_eq(plan->action, SG_REWRITE, "%s", plan->error.message);
+    cr_assert_eq(plan->action, SG_REWRITE, "%s", plan->error->message);
     cr_assert(sg_span_eq_cstr(plan->sql, "COPY t (c, a, b, b2) FROM STDIN"), "%s", plan->sql.ptr);
     cr_assert_eq(plan->copy->marks_len, 2);
     cr_assert_eq(plan->copy->marks[0].column, 2);

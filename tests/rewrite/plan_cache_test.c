@@ -158,9 +158,9 @@ static void many_statements(struct sg_rewriter *rewriter, struct sg_snapshot *sn
     for (int i = 0; i < 3000; i++) {
         char text[256];
         char wanted[256];
-        snprintf(text, sizeof text, "SELECT username FROM users WHERE user_id = %d %*s", i, i % 100, "");
-        snprintf(wanted, sizeof wanted, "SELECT nickname AS username FROM users WHERE user_id = %d %*s", i, i % 100,
-                 "");
+        snprintf(text, sizeof text, "SELECT username FROM users AS u%d WHERE user_id = %d %*s", i, i, i % 100, "");
+        snprintf(wanted, sizeof wanted, "SELECT nickname AS username FROM users AS u%d WHERE user_id = %d %*s", i, i,
+                 i % 100, "");
         cr_assert_str_eq(world_rewrite(rewriter, snapshot, text), wanted);
         cr_assert_leq(stats_of(rewriter).cache_bytes, cache_bytes);
     }

@@ -111,7 +111,7 @@ static enum sg_action action_of(struct sg_request request) {
     const struct sg_plan *plan = sg_rewriter_plan(rewriter, snapshot, &request);
     enum sg_action action = plan ? plan->action : SG_PASS;
     if (action == SG_REFUSE) {
-        cr_expect_str_not_empty(plan->error.hint);
+        cr_expect_str_not_empty(plan->error->hint);
     }
     sg_rewriter_free(rewriter);
     sg_snapshot_unref(snapshot);

@@ -117,8 +117,8 @@ Test(position, of_a_refusal) {
     struct sg_request request = world_request("SELECT 'üüü', FROM users WHERE");
     const struct sg_plan *plan = sg_rewriter_plan(rewriter, snapshot, &request);
     cr_assert_eq(plan->action, SG_REFUSE);
-    cr_assert_str_eq(plan->error.sqlstate, "42601");
-    cr_assert_eq(plan->error.position, 15, "got %d", plan->error.position);
+    cr_assert_str_eq(plan->error->sqlstate, "42601");
+    cr_assert_eq(plan->error->position, 15, "got %d", plan->error->position);
     sg_snapshot_unref(snapshot);
     sg_rewriter_free(rewriter);
 }

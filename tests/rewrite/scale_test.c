@@ -121,7 +121,7 @@ static void expect_refused_when_nested(const char *before, const char *open, con
     const struct sg_plan *plan = sg_rewriter_plan(rewriter, snapshot, &request);
     cr_assert_not_null(plan);
     cr_expect_eq(plan->action, SG_REFUSE, "%.80s", sql.ptr);
-    cr_expect_str_not_empty(plan->error.sqlstate);
+    cr_expect_str_not_empty(plan->error->sqlstate);
     /* And the next one is answered as if nothing had been. */
     cr_expect_str_eq(world_rewrite(rewriter, snapshot, "SELECT username FROM users"),
                      "SELECT nickname AS username FROM users");
