@@ -129,8 +129,7 @@ static bool add_mapping(struct job *job, size_t i) {
                                    .old_name = names[len - 2],
                                    .new_name = names[len - 1],
                                    .phase = job->phase};
-    mapping->shape = sg_catalog_columns(job->catalog, mapping->schema, mapping->table, &mapping->shape_len);
-    if (mapping->shape)
+    if (sg_catalog_describe(job->catalog, mapping))
         return true;
     fprintf(stderr, "segue rewrite: --mapping %s: the schema has no table %s.%s\n", spec, mapping->schema,
             mapping->table);

@@ -1,7 +1,5 @@
 #include "catalog.h"
 
-#include "parse.h"
-
 #include <stdlib.h>
 
 static const char *const phase_names[] = {
@@ -37,12 +35,12 @@ void sg_catalog_free(struct sg_catalog *catalog) {
     for (size_t i = 0; i < catalog->relations_len; i++)
         free(catalog->relations[i].columns);
     free(catalog->relations);
+    free(catalog->links);
     sg_arena_free(&catalog->arena);
     free(catalog);
 }
 
-/* Room for one more element of a malloc'd array. */
-static void *grow(void *array, size_t len, size_t *cap, size_t element_bytes) {
+void *sg_catalog_grow(void *array, size_t len, size_t *cap, size_t element_bytes) {
     if (len < *cap)
         return array;
     *cap = *cap ? *cap * 2 : 8;
@@ -53,8 +51,8 @@ static void *grow(void *array, size_t len, size_t *cap, size_t element_bytes) {
 }
 
 size_t sg_catalog_add_relation(struct sg_catalog *catalog, const char *schema, const char *name, char kind) {
-    catalog->relations =
-        grow(catalog->relations, catalog->relations_len, &catalog->relations_cap, sizeof *catalog->relations);
+    catalog->relations = sg_catalog_grow(catalog->relations, catalog->relations_len, &catalog->relations_cap,
+                                         sizeof *catalog->relations);
     struct sg_relation *relation = &catalog->relations[catalog->relations_len];
     *relation = (struct sg_relation){
         .schema = sg_arena_strdup(&catalog->arena, schema),
@@ -74,11 +72,12 @@ static struct sg_column copy_column(struct sg_arena *arena, const struct sg_colu
 
 void sg_catalog_add_column(struct sg_catalog *catalog, size_t index, const struct sg_column *column) {
     struct sg_relation *relation = &catalog->relations[index];
-    relation->columns = grow(relation->columns, relation->columns_len, &relation->columns_cap, sizeof *column);
+    relation->columns =
+        sg_catalog_grow(relation->columns, relation->columns_len, &relation->columns_cap, sizeof *column);
     relation->columns[relation->columns_len++] = copy_column(&catalog->arena, column);
 }
 
-static bool find_relation(const struct sg_catalog *catalog, const char *schema, const char *name, size_t *ret_index) {
+bool sg_catalog_find(const struct sg_catalog *catalog, const char *schema, const char *name, size_t *ret_index) {
     for (size_t i = 0; i < catalog->relations_len; i++) {
         const struct sg_relation *relation = &catalog->relations[i];
         if (strcmp(relation->name, name) == 0 && strcmp(relation->schema, schema) == 0) {
@@ -89,36 +88,10 @@ static bool find_relation(const struct sg_catalog *catalog, const char *schema, 
     return false;
 }
 
-bool sg_catalog_add_ddl(struct sg_catalog *catalog, struct sg_span ddl, struct sg_error *reterr) {
-    struct sg_arena arena;
-    sg_arena_init(&arena, 0);
-    struct sg_span text = {sg_arena_strndup(&arena, ddl.ptr, ddl.len), ddl.len};
-    struct sg_ddl parsed = {0};
-    bool ok = sg_parse_ddl(&arena, text, &parsed, reterr) == SG_PARSE_OK;
-    for (size_t i = 0; i < parsed.n; i++) {
-        const struct sg_ddl_column *from = &parsed.v[i];
-        const char *schema = from->schema ? from->schema : "public";
-        size_t index;
-        if (!find_relation(catalog, schema, from->table, &index))
-            index = sg_catalog_add_relation(catalog, schema, from->table,
-                                            from->view ? 'v' : (from->partitioned ? 'p' : 'r'));
-        if (!from->name)
-            continue;
-        struct sg_column column = {.name = from->name,
-                                   .type = from->type,
-                                   .default_sql = from->default_sql,
-                                   .is_generated = from->is_generated,
-                                   .is_identity = from->is_identity};
-        sg_catalog_add_column(catalog, index, &column);
-    }
-    sg_arena_free(&arena);
-    return ok;
-}
-
 const struct sg_column *sg_catalog_columns(const struct sg_catalog *catalog, const char *schema, const char *name,
                                            size_t *ret_len) {
     size_t index;
-    if (!find_relation(catalog, schema, name, &index))
+    if (!sg_catalog_find(catalog, schema, name, &index))
         return NULL;
     *ret_len = catalog->relations[index].columns_len;
     return catalog->relations[index].columns;

@@ -16,16 +16,29 @@ struct sg_relation {
     const struct sg_table *mapped; /* NULL for most */
 };
 
+/* Indexes of relations. */
+struct sg_catalog_link {
+    size_t child, parent;
+};
+
 struct sg_catalog {
     struct sg_arena arena;
     struct sg_relation *relations;
     size_t relations_len, relations_cap;
+    struct sg_catalog_link *links; /* as far as DDL told; who asks the server brings members along */
+    size_t links_len, links_cap;
 };
 
-/* A mapping, resolved, and where it stands in the snapshot. */
+bool sg_catalog_find(const struct sg_catalog *catalog, const char *schema, const char *name, size_t *ret_index);
+/* Room for one more element of a malloc'd array. */
+void *sg_catalog_grow(void *array, size_t len, size_t *cap, size_t element_bytes);
+
+/* A mapping, resolved for one of its tables, and where it stands in the snapshot. */
 struct sg_table_mapping {
     const struct sg_mapping *mapping;
     size_t index;
+    const struct sg_column *shape; /* of this table: the mapping's, or the member's */
+    size_t shape_len;
 };
 
 /* A relation with at least one mapping in force. */

@@ -39,8 +39,21 @@ static bool has_binary_prefix(const struct sg_statement *statement) {
     return false;
 }
 
+/* The server refuses it, and says what to write instead; a list of names that it does not know must not come first. */
+static void copy_partitioned_to(struct sg_context *cx, const struct sg_statement *statement) {
+    if (statement->columns.n == 0)
+        return;
+    size_t table = table_token(cx, statement);
+    size_t from = sg_token_end(&cx->tokens, table);
+    sg_edit_replace(&cx->edits, from, sg_token_end(&cx->tokens, cx->tokens.v[table + 1].match) - from, SG_SPAN_LIT(""));
+}
+
 /* COPY t (a, b) TO -> COPY (SELECT a, x AS b FROM t) TO: labels for HEADER, columns for the count. */
 static void copy_to(struct sg_context *cx, const struct sg_statement *statement, const struct sg_table *table) {
+    if (table->relation->kind == 'p') {
+        copy_partitioned_to(cx, statement);
+        return;
+    }
     const char *list = "";
     struct sg_names names = names_of(cx, statement, table);
     bool same = true;
@@ -71,11 +84,10 @@ static void copy_to(struct sg_context *cx, const struct sg_statement *statement,
     if (statement->columns.n)
         last = cx->tokens.v[last + 1].match;
     size_t at = cx->tokens.v[first].at;
-    /* COPY of a table leaves out its inheritance children, and refuses partitioned tables; a query must say so. */
-    const char *only = table->relation->kind == 'r' ? "ONLY " : "";
+    /* COPY of a table leaves out its inheritance children; a query must say so. */
     sg_edit_replace(
         &cx->edits, at, sg_token_end(&cx->tokens, last) - at,
-        sg_span_of(sg_arena_printf(cx->arena, "(SELECT %s FROM %s%.*s)", list, only, (int)name.len, name.ptr)));
+        sg_span_of(sg_arena_printf(cx->arena, "(SELECT %s FROM ONLY %.*s)", list, (int)name.len, name.ptr)));
 }
 
 /* ---- COPY FROM: the statement ---- */

@@ -378,19 +378,26 @@ struct ddl_reader {
     size_t cap;
 };
 
-static struct sg_ddl_column *ddl_add(struct ddl_reader *r, const RangeVar *relation) {
+static struct sg_ddl_item *ddl_add(struct ddl_reader *r, enum sg_ddl_kind kind, const RangeVar *relation) {
     if (r->ddl.n == r->cap) {
         size_t cap = r->cap ? r->cap * 2 : 32;
-        struct sg_ddl_column *bigger = sg_arena_array(r->arena, struct sg_ddl_column, cap);
+        struct sg_ddl_item *bigger = sg_arena_array(r->arena, struct sg_ddl_item, cap);
         if (r->ddl.n)
             memcpy(bigger, r->ddl.v, sizeof *bigger * r->ddl.n);
         r->ddl.v = bigger;
         r->cap = cap;
     }
-    struct sg_ddl_column *column = &r->ddl.v[r->ddl.n++];
-    column->schema = relation->schemaname ? sg_arena_strdup(r->arena, relation->schemaname) : NULL;
-    column->table = sg_arena_strdup(r->arena, relation->relname);
-    return column;
+    struct sg_ddl_item *item = &r->ddl.v[r->ddl.n++];
+    item->kind = kind;
+    item->schema = relation->schemaname ? sg_arena_strdup(r->arena, relation->schemaname) : NULL;
+    item->table = sg_arena_strdup(r->arena, relation->relname);
+    return item;
+}
+
+static void ddl_below(struct ddl_reader *r, enum sg_ddl_kind kind, const RangeVar *child, const RangeVar *parent) {
+    struct sg_ddl_item *item = ddl_add(r, kind, child);
+    item->parent_schema = parent->schemaname ? sg_arena_strdup(r->arena, parent->schemaname) : NULL;
+    item->parent = sg_arena_strdup(r->arena, parent->relname);
 }
 
 /* Text of a DEFAULT expression: up to the comma, the parenthesis, or the next column constraint. */
@@ -417,10 +424,10 @@ static const char *type_text(struct ddl_reader *r, const TypeName *type) {
 }
 
 static void ddl_column(struct ddl_reader *r, const RangeVar *relation, const ColumnDef *def) {
-    struct sg_ddl_column *column = ddl_add(r, relation);
+    struct sg_ddl_item *column = ddl_add(r, SG_DDL_COLUMN, relation);
     column->name = sg_arena_strdup(r->arena, def->colname);
-    column->type = def->typeName ? type_text(r, def->typeName) : "text";
-    if (strncmp(column->type, "serial", 6) == 0 || strncmp(column->type, "bigserial", 9) == 0) {
+    column->type = def->typeName ? type_text(r, def->typeName) : NULL;
+    if (column->type && (strncmp(column->type, "serial", 6) == 0 || strncmp(column->type, "bigserial", 9) == 0)) {
         column->type = column->type[0] == 's' ? "int4" : "int8";
         column->default_sql = sg_arena_printf(r->arena, "nextval('%s%s%s_%s_seq'::regclass)",
                                               relation->schemaname ? relation->schemaname : "",
@@ -437,11 +444,16 @@ static void ddl_column(struct ddl_reader *r, const RangeVar *relation, const Col
 }
 
 static void ddl_create(struct ddl_reader *r, const CreateStmt *create) {
-    ddl_add(r, create->relation)->partitioned = create->partspec != NULL;
+    ddl_add(r, SG_DDL_TABLE, create->relation)->partitioned = create->partspec != NULL;
     ListCell *cell;
-    foreach (cell, create->tableElts)
+    foreach (cell, create->inhRelations) /* PARTITION OF, too */
+        ddl_below(r, SG_DDL_INHERIT, create->relation, lfirst_node(RangeVar, cell));
+    foreach (cell, create->tableElts) {
         if (IsA(lfirst(cell), ColumnDef))
             ddl_column(r, create->relation, lfirst(cell));
+        else if (IsA(lfirst(cell), TableLikeClause))
+            ddl_below(r, SG_DDL_LIKE, create->relation, ((const TableLikeClause *)lfirst(cell))->relation);
+    }
 }
 
 static void ddl_alter(struct ddl_reader *r, const AlterTableStmt *alter) {
@@ -450,16 +462,21 @@ static void ddl_alter(struct ddl_reader *r, const AlterTableStmt *alter) {
         const AlterTableCmd *cmd = lfirst_node(AlterTableCmd, cell);
         if (cmd->subtype == AT_AddColumn)
             ddl_column(r, alter->relation, (const ColumnDef *)cmd->def);
+        else if (cmd->subtype == AT_DropColumn)
+            ddl_add(r, SG_DDL_DROP_COLUMN, alter->relation)->name = sg_arena_strdup(r->arena, cmd->name);
+        else if (cmd->subtype == AT_AttachPartition && alter->objtype == OBJECT_TABLE)
+            ddl_below(r, SG_DDL_INHERIT, ((const PartitionCmd *)cmd->def)->name, alter->relation);
+        else if (cmd->subtype == AT_AddInherit)
+            ddl_below(r, SG_DDL_INHERIT, alter->relation, (const RangeVar *)cmd->def);
     }
 }
 
 static void ddl_view(struct ddl_reader *r, const ViewStmt *view) {
-    ddl_add(r, view->view)->view = true;
+    ddl_add(r, SG_DDL_TABLE, view->view)->view = true;
     ListCell *cell;
     foreach (cell, view->aliases) {
-        struct sg_ddl_column *column = ddl_add(r, view->view);
+        struct sg_ddl_item *column = ddl_add(r, SG_DDL_COLUMN, view->view);
         column->name = sg_arena_strdup(r->arena, strVal(lfirst(cell)));
-        column->type = "text";
     }
 }
 

@@ -35,16 +35,25 @@ enum sg_parse_result {
 enum sg_parse_result sg_parse(struct sg_arena *arena, struct sg_span sql, struct sg_parse_tree *ret_tree,
                               struct sg_error *reterr);
 
-/* Every column a CREATE TABLE or ALTER TABLE ADD COLUMN in the text defines, in order. */
-struct sg_ddl_column {
+/* What the DDL in a text makes of tables and their columns, in order. */
+enum sg_ddl_kind {
+    SG_DDL_TABLE,       /* there is such a table, perhaps without columns */
+    SG_DDL_COLUMN,      /* it has this column, and all tables below it have */
+    SG_DDL_DROP_COLUMN, /* no longer, likewise */
+    SG_DDL_LIKE,        /* it has the columns of `parent` */
+    SG_DDL_INHERIT,     /* likewise, and stays below it */
+};
+struct sg_ddl_item {
+    enum sg_ddl_kind kind;
     const char *schema, *table; /* schema NULL when not given */
-    const char *name;           /* NULL: the table itself (CREATE TABLE) or CREATE SCHEMA with table NULL */
-    const char *type;           /* as written: text of the type name */
+    const char *parent_schema, *parent;
+    const char *name;
+    const char *type; /* as written: text of the type name; NULL: as inherited */
     const char *default_sql;
     bool is_generated, is_identity, partitioned, view;
 };
 struct sg_ddl {
-    struct sg_ddl_column *v;
+    struct sg_ddl_item *v;
     size_t n;
 };
 enum sg_parse_result sg_parse_ddl(struct sg_arena *arena, struct sg_span sql, struct sg_ddl *ret_ddl,

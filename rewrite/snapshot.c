@@ -51,7 +51,7 @@ static bool name_is_new(const struct sg_table *table, const char *name) {
     return m && strcmp(m->mapping->new_name, name) == 0;
 }
 
-static bool shape_has(const struct sg_mapping *m, const char *name) {
+static bool shape_has(const struct sg_table_mapping *m, const char *name) {
     for (size_t i = 0; i < m->shape_len; i++)
         if (strcmp(m->shape[i].name, name) == 0)
             return true;
@@ -63,7 +63,7 @@ static bool shape_has(const struct sg_mapping *m, const char *name) {
  * less the mappings' new names: `*` gives those once more at its end.
  */
 static void make_shape(struct sg_arena *arena, struct sg_table *table) {
-    const struct sg_mapping *oldest = table->mappings[0].mapping;
+    const struct sg_table_mapping *oldest = &table->mappings[0];
     const struct sg_relation *now = table->relation;
     struct sg_column *shape = sg_arena_array(arena, struct sg_column, oldest->shape_len + now->columns_len);
     for (size_t i = 0; i < oldest->shape_len; i++)
@@ -86,6 +86,11 @@ static struct sg_table *table_for(struct sg_snapshot *s, struct sg_relation *rel
 }
 
 /* Which of the two columns exists depends on the phase, and on the moment within its DDL; one of them always does. */
+static bool has_column(const struct sg_relation *relation, const struct sg_mapping *m) {
+    return sg_relation_column(relation, m->old_name) ||
+           (m->phase != SG_PHASE_PLANNED && sg_relation_column(relation, m->new_name));
+}
+
 static bool check_mapping(const struct sg_relation *relation, const struct sg_mapping *m, struct sg_error *reterr) {
     for (size_t i = 0; i < m->shape_len; i++) {
         if (strcmp(m->shape[i].name, m->new_name) == 0) {
@@ -94,36 +99,67 @@ static bool check_mapping(const struct sg_relation *relation, const struct sg_ma
             return false;
         }
     }
-    bool has_old = sg_relation_column(relation, m->old_name) != NULL;
-    bool has_new = sg_relation_column(relation, m->new_name) != NULL;
-    if (has_old || (has_new && m->phase != SG_PHASE_PLANNED))
+    if (has_column(relation, m))
         return true;
     sg_error_set(reterr, SG_SQLSTATE_UNDEFINED_COLUMN, "column \"%s\" of relation \"%s.%s\" does not exist",
                  m->old_name, m->schema, m->table);
     return false;
 }
 
+static struct sg_relation *find_relation(const struct sg_snapshot *s, const char *schema, const char *name,
+                                         bool *ret_unique) {
+    size_t n;
+    struct sg_relation *const *found = sg_snapshot_find(s, name, &n);
+    *ret_unique = n == 1;
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(found[i]->schema, schema) == 0)
+            return found[i];
+    return NULL;
+}
+
+static bool map_table(struct sg_snapshot *s, struct sg_relation *relation, const struct sg_table_mapping *tm,
+                      bool unique_name, struct sg_error *reterr) {
+    struct sg_table *table = table_for(s, relation);
+    if (sg_table_mapping(table, tm->mapping->old_name) || sg_table_mapping(table, tm->mapping->new_name)) {
+        sg_error_set(reterr, SG_SQLSTATE_DUPLICATE_OBJECT, "two mappings of \"%s.%s\" share a column name",
+                     relation->schema, relation->name);
+        return false;
+    }
+    table->mappings[table->mappings_len++] = *tm;
+    table->unique_name = unique_name;
+    return true;
+}
+
 static bool add_mapping(struct sg_snapshot *s, size_t index, struct sg_error *reterr) {
     const struct sg_mapping *m = &s->mappings[index];
-    size_t n;
-    struct sg_relation *const *found = sg_snapshot_find(s, m->table, &n);
-    for (size_t i = 0; i < n; i++) {
-        if (strcmp(found[i]->schema, m->schema) != 0)
-            continue;
-        if (!check_mapping(found[i], m, reterr))
-            return false;
-        struct sg_table *table = table_for(s, found[i]);
-        if (sg_table_mapping(table, m->old_name) || sg_table_mapping(table, m->new_name)) {
-            sg_error_set(reterr, SG_SQLSTATE_DUPLICATE_OBJECT, "two mappings of \"%s.%s\" share a column name",
-                         m->schema, m->table);
-            return false;
-        }
-        table->mappings[table->mappings_len++] = (struct sg_table_mapping){m, index};
-        table->unique_name = n == 1;
-        return true;
+    bool unique;
+    struct sg_relation *relation = find_relation(s, m->schema, m->table, &unique);
+    if (!relation) {
+        sg_error_set(reterr, SG_SQLSTATE_UNDEFINED_TABLE, "relation \"%s.%s\" does not exist", m->schema, m->table);
+        return false;
     }
-    sg_error_set(reterr, SG_SQLSTATE_UNDEFINED_TABLE, "relation \"%s.%s\" does not exist", m->schema, m->table);
-    return false;
+    struct sg_table_mapping whole = {m, index, m->shape, m->shape_len};
+    if (!check_mapping(relation, m, reterr) || !map_table(s, relation, &whole, unique, reterr))
+        return false;
+    for (size_t i = 0; i < m->members_len; i++) {
+        const struct sg_member *member = &m->members[i];
+        struct sg_table_mapping part = {m, index, member->shape, member->shape_len};
+        relation = find_relation(s, member->schema, member->table, &unique);
+        if (relation && has_column(relation, m) && !map_table(s, relation, &part, unique, reterr))
+            return false;
+    }
+    return true;
+}
+
+static const struct sg_column *copy_shape(struct sg_arena *arena, const struct sg_column *from, size_t len) {
+    struct sg_column *shape = sg_arena_array(arena, struct sg_column, len);
+    for (size_t i = 0; i < len; i++) {
+        shape[i] = from[i];
+        shape[i].name = sg_arena_strdup(arena, from[i].name);
+        shape[i].type = sg_arena_strdup(arena, from[i].type ? from[i].type : "text");
+        shape[i].default_sql = from[i].default_sql ? sg_arena_strdup(arena, from[i].default_sql) : NULL;
+    }
+    return shape;
 }
 
 static struct sg_mapping copy_mapping(struct sg_arena *arena, const struct sg_mapping *m) {
@@ -133,14 +169,14 @@ static struct sg_mapping copy_mapping(struct sg_arena *arena, const struct sg_ma
     copy.table = sg_arena_strdup(arena, m->table);
     copy.old_name = sg_arena_strdup(arena, m->old_name);
     copy.new_name = sg_arena_strdup(arena, m->new_name);
-    struct sg_column *shape = sg_arena_array(arena, struct sg_column, m->shape_len);
-    for (size_t i = 0; i < m->shape_len; i++) {
-        shape[i] = m->shape[i];
-        shape[i].name = sg_arena_strdup(arena, m->shape[i].name);
-        shape[i].type = sg_arena_strdup(arena, m->shape[i].type ? m->shape[i].type : "text");
-        shape[i].default_sql = m->shape[i].default_sql ? sg_arena_strdup(arena, m->shape[i].default_sql) : NULL;
+    copy.shape = copy_shape(arena, m->shape, m->shape_len);
+    struct sg_member *members = sg_arena_array(arena, struct sg_member, m->members_len);
+    for (size_t i = 0; i < m->members_len; i++) {
+        const struct sg_member *from = &m->members[i];
+        members[i] = (struct sg_member){sg_arena_strdup(arena, from->schema), sg_arena_strdup(arena, from->table),
+                                        copy_shape(arena, from->shape, from->shape_len), from->shape_len};
     }
-    copy.shape = shape;
+    copy.members = members;
     return copy;
 }
 
@@ -156,10 +192,14 @@ struct sg_snapshot *sg_snapshot_new(uint64_t epoch, struct sg_catalog *catalog, 
     s->catalog = catalog;
     index_by_name(s);
     s->mappings = sg_arena_array(&catalog->arena, struct sg_mapping, mappings_len);
-    s->tables = sg_arena_array(&catalog->arena, struct sg_table, mappings_len);
-    for (size_t i = 0; i < mappings_len; i++)
-        if (mappings[i].phase != SG_PHASE_RETIRED)
+    size_t tables_max = 0;
+    for (size_t i = 0; i < mappings_len; i++) {
+        if (mappings[i].phase != SG_PHASE_RETIRED) {
             s->mappings[s->mappings_len++] = copy_mapping(&catalog->arena, &mappings[i]);
+            tables_max += 1 + mappings[i].members_len;
+        }
+    }
+    s->tables = sg_arena_array(&catalog->arena, struct sg_table, tables_max);
     for (size_t i = 0; i < s->mappings_len; i++) {
         if (!add_mapping(s, i, reterr)) {
             sg_snapshot_unref(s);

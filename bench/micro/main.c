@@ -41,7 +41,14 @@ static struct sg_snapshot *make_snapshot(enum sg_phase phase) {
         {.name = "city_id", .type = "integer"},
         {.name = "version", .type = "bigint"},
     };
-    struct sg_mapping mapping = {"rename", "public", "users", "nickname", "username", phase, shape, 4};
+    struct sg_mapping mapping = {.migration = "rename",
+                                 .schema = "public",
+                                 .table = "users",
+                                 .old_name = "nickname",
+                                 .new_name = "username",
+                                 .phase = phase,
+                                 .shape = shape,
+                                 .shape_len = 4};
     struct sg_snapshot *snapshot = sg_snapshot_new(1, catalog, &mapping, 1, &err);
     if (!snapshot) {
         fprintf(stderr, "micro: %s\n", err.message);

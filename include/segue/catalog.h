@@ -40,7 +40,8 @@ void sg_catalog_free(struct sg_catalog *catalog); /* only if it never went into 
 size_t sg_catalog_add_relation(struct sg_catalog *catalog, const char *schema, const char *name, char kind);
 /* In attnum order; strings are copied. */
 void sg_catalog_add_column(struct sg_catalog *catalog, size_t relation, const struct sg_column *column);
-/* CREATE TABLE / ALTER TABLE ADD COLUMN / CREATE SCHEMA statements; others are ignored. For `segue rewrite`. */
+/* CREATE TABLE (also PARTITION OF, INHERITS, LIKE), ALTER TABLE ADD and DROP COLUMN, ATTACH PARTITION, INHERIT; other
+ * statements are ignored. For `segue rewrite`. */
 bool sg_catalog_add_ddl(struct sg_catalog *catalog, struct sg_span ddl, struct sg_error *reterr);
 /* The columns so far, in attnum order: what a mapping made now has as its shape. NULL when there is no such relation.
  * Valid until the catalog changes. */
@@ -48,6 +49,14 @@ const struct sg_column *sg_catalog_columns(const struct sg_catalog *catalog, con
                                            size_t *ret_len);
 
 /* ---- Mappings ---- */
+
+/* A table below a mapping's own: a partition or an inheritance child, of any depth, or one that was until it was
+ * detached. Its columns may stand in another order, and there may be more of them. */
+struct sg_member {
+    const char *schema, *table;
+    const struct sg_column *shape; /* as in sg_mapping */
+    size_t shape_len;
+};
 
 struct sg_mapping {
     const char *migration; /* name, for messages */
@@ -58,7 +67,15 @@ struct sg_mapping {
      * phase. Includes old_name, not new_name. */
     const struct sg_column *shape;
     size_t shape_len;
+    /* The mapping holds for these, too. One that the catalog does not have, or that has neither column, is passed over:
+     * somebody has dropped it. */
+    const struct sg_member *members;
+    size_t members_len;
 };
+
+/* Sets shape and members from the tables as the DDL so far has made them: a mapping that is made now. False when there
+ * is no such table. Valid until the catalog changes. */
+bool sg_catalog_describe(struct sg_catalog *catalog, struct sg_mapping *mapping);
 
 /* ---- Snapshot ---- */
 

@@ -72,9 +72,9 @@ static struct sg_snapshot *make_snapshot(enum sg_phase phase, bool mapped) {
     add(catalog, "public", "audit_log", 'r', plain, COUNT(plain));
     add(catalog, "other", "users", 'r', plain, COUNT(plain));
     const struct sg_mapping mappings[MAPPINGS] = {
-        {"m", "public", "users", "nickname", "username", phase, users, COUNT(users)},
-        {"p", "public", "product", "user", "creator", phase, product, COUNT(product)},
-        {"o", "shop", "Odd Name", "nickname", "Nick \"Name\"", phase, plain, COUNT(plain)},
+        {"m", "public", "users", "nickname", "username", phase, users, COUNT(users), NULL, 0},
+        {"p", "public", "product", "user", "creator", phase, product, COUNT(product), NULL, 0},
+        {"o", "shop", "Odd Name", "nickname", "Nick \"Name\"", phase, plain, COUNT(plain), NULL, 0},
     };
     struct sg_error err = {0};
     struct sg_snapshot *snapshot = sg_snapshot_new(1 + (uint64_t)phase, catalog, mappings, mapped ? MAPPINGS : 0, &err);

@@ -1,7 +1,7 @@
 """Reads golden files (format: README.md) for execute.py. golden_test.c checks the format; this one trusts it."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 PHASES = ("planned", "dual_write", "read_new", "new_only")
 _NAME = r'(?:"(?:[^"]|"")*"|[^". ]+)'
@@ -68,12 +68,20 @@ class File:
     rows: str = ""
     mappings: list = field(default_factory=list)
     cases: list = field(default_factory=list)
+    columns: dict = field(default_factory=dict)  # (schema, table) -> names, in order
+    parents: dict = field(default_factory=dict)  # of partitions and inheritance children: (schema, table) -> the same
 
     def mapped_tables(self):
-        """Relation -> its mappings."""
+        """Relation -> its mappings; a partition or child has its parent's, with columns of its own."""
         tables = {}
-        for mapping in self.mappings:
-            tables.setdefault(mapping.relation, []).append(mapping)
+        for name, columns in self.columns.items():
+            above = name
+            while above:
+                for mapping in self.mappings:
+                    if (mapping.schema, mapping.table) == above:
+                        here = replace(mapping, schema=name[0], table=name[1], shape=columns)
+                        tables.setdefault(here.relation, []).append(here)
+                above = self.parents.get(above)
         return tables
 
 
@@ -112,20 +120,40 @@ def _on_block(file, case, info, text, line):
         case.expected.update(dict.fromkeys(_phases(info), text))
 
 
+def _table(written):
+    schema, table = re.fullmatch(rf"(?:({_NAME})\.)?({_NAME})", written).groups()
+    return unquote(schema or "public"), unquote(table)
+
+
 def _read_columns(file):
-    """The shape of every mapped table and the definition of its old column, from the lines of the schema block."""
+    """The columns of every table, what it stands below, and the definition of the mapped columns, from the lines of the
+    schema block."""
     table = None
+    relation = rf"((?:{_NAME}\.)?{_NAME})"
     for line in file.schema.split("\n"):
-        if found := re.match(rf"CREATE TABLE (?:({_NAME})\.)?({_NAME}) \($", line):
-            table = (unquote(found[1] or "public"), unquote(found[2]))
+        if found := re.match(rf"CREATE TABLE {relation} \($", line):
+            table = _table(found[1])
+            file.columns[table] = []
+        elif found := re.match(rf"CREATE TABLE {relation} PARTITION OF {relation} ", line):
+            file.parents[_table(found[1])] = _table(found[2])
+            file.columns[_table(found[1])] = list(file.columns[_table(found[2])])
+        elif found := re.match(rf"ALTER TABLE {relation} ATTACH PARTITION {relation} ", line):
+            file.parents[_table(found[2])] = _table(found[1])
+        elif found := re.match(rf"ALTER TABLE {relation} INHERIT {relation};", line):
+            file.parents[_table(found[1])] = _table(found[2])
         elif line.startswith(")"):
+            if found := re.match(rf"\) INHERITS \({relation}\);", line):
+                file.parents[table] = _table(found[1])
+                file.columns[table] = file.columns[_table(found[1])] + file.columns[table]
             table = None
         elif table and (found := re.match(rf"\s+({_NAME}) (.*?),?$", line)):
+            if found[1] not in ("UNIQUE", "CHECK", "CONSTRAINT"):
+                file.columns[table].append(unquote(found[1]))
             for mapping in file.mappings:
-                if (mapping.schema, mapping.table) == table and found[1] not in ("UNIQUE", "CHECK", "CONSTRAINT"):
-                    mapping.shape.append(unquote(found[1]))
-                    if unquote(found[1]) == mapping.old:
-                        mapping.definition = found[2]
+                if ((mapping.schema, mapping.table), mapping.old) == (table, unquote(found[1])):
+                    mapping.definition = found[2]
+    for mapping in file.mappings:
+        mapping.shape = file.columns[mapping.schema, mapping.table]
 
 
 def read(path):

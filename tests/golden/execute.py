@@ -22,7 +22,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "integration"))
 
-from cases import PHASES, quote, read, unquote  # noqa: E402
+from cases import PHASES, quote, read  # noqa: E402
 from cluster import Cluster  # noqa: E402
 from libpq import Connection  # noqa: E402
 
@@ -85,6 +85,10 @@ def prepare_drop(conn, file):
 def drop_old_columns(conn, file):
     for mapping in file.mappings:
         conn.must(f"ALTER TABLE {mapping.relation} DROP COLUMN {quote(mapping.old)} CASCADE")
+    # A child that had the column before it became one still has it.
+    for relation, mappings in file.mapped_tables().items():
+        for mapping in mappings:
+            conn.must(f"ALTER TABLE {relation} DROP COLUMN IF EXISTS {quote(mapping.old)} CASCADE")
 
 
 def make_views(conn, file):
@@ -143,9 +147,7 @@ class State:
     def _reading(self, name):
         mapped = self.file.mapped_tables()
         reading = {}
-        for found in re.finditer(r"^CREATE TABLE (.*) \($", self.file.schema, re.M):
-            schema, _, table = found[1].rpartition(".")
-            schema, table = unquote(schema or "public"), unquote(table)
+        for schema, table in self.file.columns:
             columns, relation = "*", f"{quote(schema)}.{quote(table)}"
             if relation in mapped:
                 physical = {m.old: getattr(m, name) for m in mapped[relation]}

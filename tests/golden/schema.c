@@ -61,8 +61,8 @@ static const struct golden_mapping *mapping_of(struct golden_file *file, const s
     return NULL;
 }
 
-/* Calls back for every column line; other lines come with a column without a name. */
-typedef void on_line_fn(void *context, const char *text, const struct column_line *column);
+/* Calls back for every column line. */
+typedef void on_line_fn(void *context, const struct column_line *column);
 
 static void each_line(struct golden_file *file, on_line_fn *on_line, void *context) {
     char *copy = sg_arena_strdup(&file->arena, file->schema);
@@ -71,23 +71,22 @@ static void each_line(struct golden_file *file, on_line_fn *on_line, void *conte
     for (char *text = strtok_r(copy, "\n", &save); text; text = strtok_r(NULL, "\n", &save)) {
         struct column_line column = {0};
         if (strncmp(text, "CREATE TABLE ", 13) == 0) {
-            table = sg_arena_strndup(&file->arena, text + 13, strlen(text + 13) - strlen(" ("));
+            table = text[strlen(text) - 1] == '('
+                        ? sg_arena_strndup(&file->arena, text + 13, strlen(text + 13) - strlen(" ("))
+                        : NULL;
         } else if (strncmp(text, ")", 1) == 0) {
             table = NULL;
         } else if (table && read_column(&file->arena, text, &column)) {
             column.table = table;
-        } else {
-            column.name = NULL;
+            on_line(context, &column);
         }
-        on_line(context, text, &column);
     }
 }
 
 struct ddl {
     struct golden_file *file;
     enum sg_phase phase;
-    bool keep_old;
-    const char *tables, *additions; /* concatenated in the arena; golden files are small */
+    const char *additions, *removals; /* concatenated in the arena; golden files are small */
 };
 
 /* While both columns exist the new one has no default that gives another value each time: the guard copies the old
@@ -100,33 +99,39 @@ static const char *new_definition(struct ddl *ddl, const struct column_line *col
     return sg_arena_strndup(&ddl->file->arena, column->rest, (size_t)(default_sql - column->rest));
 }
 
-static void ddl_line(void *context, const char *text, const struct column_line *column) {
+static void ddl_line(void *context, const struct column_line *column) {
     struct ddl *ddl = context;
     const struct golden_mapping *mapping = column->name ? mapping_of(ddl->file, column) : NULL;
-    if (mapping) {
-        struct sg_span name;
-        sg_quote_ident(&ddl->file->arena, mapping->new_name, &name);
-        ddl->additions = sg_arena_printf(&ddl->file->arena, "%sALTER TABLE %s ADD COLUMN %.*s%s;\n", ddl->additions,
-                                         column->table, (int)name.len, name.ptr, new_definition(ddl, column));
+    if (!mapping) {
+        return;
     }
-    if (!mapping || ddl->keep_old) {
-        ddl->tables = sg_arena_printf(&ddl->file->arena, "%s%s\n", ddl->tables, text);
+    struct sg_span name;
+    sg_quote_ident(&ddl->file->arena, mapping->new_name, &name);
+    ddl->additions = sg_arena_printf(&ddl->file->arena, "%sALTER TABLE %s ADD COLUMN %.*s%s;\n", ddl->additions,
+                                     column->table, (int)name.len, name.ptr, new_definition(ddl, column));
+    sg_quote_ident(&ddl->file->arena, mapping->old_name, &name);
+    ddl->removals = sg_arena_printf(&ddl->file->arena, "%sALTER TABLE %s DROP COLUMN %.*s;\n", ddl->removals,
+                                    column->table, (int)name.len, name.ptr);
+}
+
+static void add_ddl(struct golden_file *file, struct sg_catalog *catalog, const char *text) {
+    struct sg_error err = {0};
+    if (!sg_catalog_add_ddl(catalog, sg_span_of(text), &err)) {
+        fprintf(stderr, "%s: schema: %s\n", file->path, err.message);
+        exit(1);
     }
 }
 
 static struct sg_catalog *catalog_of(struct golden_file *file, enum sg_phase phase, bool keep_old) {
     struct sg_catalog *catalog = sg_catalog_new();
-    struct ddl ddl = {.file = file,
-                      .phase = phase,
-                      .keep_old = phase != SG_PHASE_NEW_ONLY || keep_old,
-                      .tables = "",
-                      .additions = ""};
+    struct ddl ddl = {.file = file, .phase = phase, .additions = "", .removals = ""};
     each_line(file, ddl_line, &ddl);
-    struct sg_error err = {0};
-    if (!sg_catalog_add_ddl(catalog, sg_span_of(ddl.tables), &err) ||
-        (phase != SG_PHASE_PLANNED && !sg_catalog_add_ddl(catalog, sg_span_of(ddl.additions), &err))) {
-        fprintf(stderr, "%s: schema: %s\n", file->path, err.message);
-        exit(1);
+    add_ddl(file, catalog, file->schema);
+    if (phase != SG_PHASE_PLANNED) {
+        add_ddl(file, catalog, ddl.additions);
+    }
+    if (phase == SG_PHASE_NEW_ONLY && !keep_old) {
+        add_ddl(file, catalog, ddl.removals);
     }
     return catalog;
 }
@@ -143,8 +148,7 @@ struct sg_snapshot *golden_snapshot(struct golden_file *file, enum sg_phase phas
                                        .old_name = from->old_name,
                                        .new_name = from->new_name,
                                        .phase = phase};
-        mapping->shape = sg_catalog_columns(before, from->schema, from->table, &mapping->shape_len);
-        if (!mapping->shape) {
+        if (!sg_catalog_describe(before, mapping)) {
             fprintf(stderr, "%s: the schema block has no table %s.%s\n", file->path, from->schema, from->table);
             exit(1);
         }

@@ -2,6 +2,7 @@
 #include "world.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 
 static const char users_ddl[] = "CREATE TABLE users (user_id bigint PRIMARY KEY, nickname varchar(100), email text)";
 
@@ -116,6 +117,60 @@ Test(catalog, ddl_that_does_not_parse) {
     cr_assert_str_eq(err.sqlstate, "42601");
     cr_assert_str_not_empty(err.message);
     sg_catalog_free(catalog);
+}
+
+static const char *described(const struct sg_column *columns, size_t n) {
+    static char text[200];
+    size_t len = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < n; i++)
+        len +=
+            (size_t)snprintf(text + len, sizeof text - len, "%s%s %s", i ? ", " : "", columns[i].name, columns[i].type);
+    return text;
+}
+
+/* Partitions and children at any depth, however they came below the table; each is met once. */
+Test(catalog, tables_below_a_table) {
+    struct sg_catalog *catalog =
+        catalog_of("CREATE TABLE t (id int, o text) PARTITION BY RANGE (id);"
+                   "CREATE TABLE p1 PARTITION OF t FOR VALUES FROM (0) TO (9) PARTITION BY RANGE (id);"
+                   "CREATE TABLE p2 (o text, id int); ALTER TABLE t ATTACH PARTITION p2 DEFAULT;"
+                   "CREATE TABLE p1a PARTITION OF p1 FOR VALUES FROM (0) TO (5);"
+                   "CREATE TABLE s.twice (x int) INHERITS (t, p2); CREATE TABLE l (k int, LIKE t);"
+                   "CREATE TABLE late (o text, id int, y int); ALTER TABLE late INHERIT t;"
+                   "ALTER TABLE t ADD COLUMN n date; ALTER TABLE p2 DROP COLUMN o;");
+    struct sg_mapping mapping = {.schema = "public", .table = "t"};
+    cr_assert(sg_catalog_describe(catalog, &mapping));
+    cr_assert_str_eq(described(mapping.shape, mapping.shape_len), "id int4, o text, n date");
+    static const char *const below[] = {"p1",    "id int4, o text, n date", "p2",   "id int4, n date",
+                                        "twice", "id int4, x int4, n date", "late", "o text, id int4, y int4, n date",
+                                        "p1a",   "id int4, o text, n date"};
+    cr_assert_eq(mapping.members_len, 5);
+    for (size_t i = 0; i < 5; i++) {
+        cr_expect_str_eq(mapping.members[i].table, below[2 * i]);
+        cr_expect_str_eq(described(mapping.members[i].shape, mapping.members[i].shape_len), below[2 * i + 1]);
+    }
+    cr_assert_str_eq(mapping.members[2].schema, "s");
+    size_t n = 0;
+    const struct sg_column *columns = sg_catalog_columns(catalog, "public", "l", &n);
+    cr_assert_str_eq(described(columns, n), "k int4, id int4, o text");
+    cr_assert_not(sg_catalog_describe(catalog, &(struct sg_mapping){.schema = "public", .table = "none"}));
+    sg_catalog_free(catalog);
+}
+
+/* A member that is gone, or has lost both columns, must not keep the others from being served. */
+Test(snapshot, members_that_somebody_dropped) {
+    struct sg_catalog *catalog = catalog_of(users_ddl);
+    cr_assert(sg_catalog_add_ddl(catalog, SG_SPAN_LIT("CREATE TABLE bare (x int)"), &(struct sg_error){0}));
+    struct sg_member members[] = {{"public", "gone", shape, 3}, {"public", "bare", shape, 3}};
+    struct sg_mapping mapping = mapping_of("nickname", "username");
+    mapping.members = members;
+    mapping.members_len = 2;
+    struct sg_error err = {0};
+    struct sg_snapshot *snapshot = sg_snapshot_new(1, catalog, &mapping, 1, &err);
+    cr_assert_not_null(snapshot, "%s", err.message);
+    cr_assert_eq(sg_snapshot_mappings(snapshot), 1);
+    sg_snapshot_unref(snapshot);
 }
 
 /* The span need not end in a NUL. */
