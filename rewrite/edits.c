@@ -143,7 +143,8 @@ static void compile_range(struct compiler *c, size_t from, size_t to) {
     bool whole = from == 0 && to == c->text.len;
     for (size_t i = first_at(c->edits, from); i < c->edits->n && !c->bad; i++) {
         const struct sg_change *change = &c->edits->v[i];
-        if ((change->unless && *change->unless) || (change->not_in_copies && c->depth > 1))
+        if ((change->unless && *change->unless) || (change->when && !*change->when) ||
+            (change->not_in_copies && c->depth > 1))
             continue;
         if (change->at >= to && !(whole && change->at == to))
             break;

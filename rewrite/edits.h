@@ -22,6 +22,7 @@ struct sg_change {
     size_t order; /* changes at one place apply in the order they were made */
     struct sg_piece pieces[3];
     const bool *unless; /* dropped when true at render time; NULL: never */
+    const bool *when;   /* dropped when false; likewise */
     bool not_in_copies; /* what it removes here is still there in copies of the place */
 };
 
@@ -33,7 +34,7 @@ struct sg_edits {
 
 void sg_edits_init(struct sg_edits *edits, struct sg_arena *arena);
 
-/* The returned change may be given a condition (unless). Valid until the next call. */
+/* The returned change may be given a condition (unless, when). Valid until the next call. */
 struct sg_change *sg_edit_replace(struct sg_edits *edits, size_t at, size_t removed, struct sg_span text);
 struct sg_change *sg_edit_insert(struct sg_edits *edits, size_t at, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

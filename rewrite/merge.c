@@ -42,12 +42,15 @@ struct sg_output sg_resolve_merge(struct sg_context *cx, struct sg_query *query,
     struct sg_entry *target = sg_target_entry(cx, query->target);
     sg_scope_add(cx, &scope, target);
     sg_resolve_from(cx, &query->from, &scope);
+    struct sg_scope source = scope; /* where nothing matched, there is no target row to see */
+    source.entries++;
+    source.n--;
     sg_resolve_expr(cx, query->where, &scope);
     size_t at = sg_token_at(&cx->tokens, (size_t)query->target->at);
     for (size_t i = 0; i < query->arms_len && !cx->refused; i++) {
         const struct sg_merge_arm *arm = &query->arms[i];
-        sg_resolve_expr(cx, arm->condition, &scope);
-        sg_resolve_nodes(cx, &arm->values, &scope);
+        sg_resolve_expr(cx, arm->condition, arm->matched ? &scope : &source);
+        sg_resolve_nodes(cx, &arm->values, &source);
         if (arm->inserts) {
             at = find_insert(cx, at);
             if (target->table)

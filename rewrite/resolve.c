@@ -40,6 +40,16 @@ static const char *qualifier_for(struct sg_context *cx, const struct sg_entry *e
     return NULL;
 }
 
+void sg_drop_schema(struct sg_context *cx, struct sg_entry *entry, int at, size_t qualifiers) {
+    if (qualifiers < 2 || !entry->table)
+        return;
+    entry->named_by_schema = true;
+    size_t first = sg_token_at(&cx->tokens, (size_t)at), table = first + 2 * (qualifiers - 1);
+    size_t from = cx->tokens.v[first].at;
+    struct sg_change *change = sg_edit_replace(&cx->edits, from, cx->tokens.v[table].at - from, SG_SPAN_LIT(""));
+    change->when = &entry->replaced;
+}
+
 /* names.v[part] of a reference at node->at means a column of entry: make it name the physical column. */
 static void rename_reference(struct sg_context *cx, struct sg_entry *entry, struct sg_node *node, size_t part,
                              const struct sg_scope *scope) {
@@ -112,8 +122,10 @@ static void resolve_column(struct sg_context *cx, struct sg_node *node, const st
         return;
     }
     struct sg_entry *entry = sg_lookup_entry(scope, n > 2 ? node->names.v[n - 3] : NULL, node->names.v[n - 2]);
-    if (entry && entry->table)
-        rename_reference(cx, entry, node, n - 1, scope);
+    if (!entry || !entry->table)
+        return;
+    sg_drop_schema(cx, entry, node->at, n - 1);
+    rename_reference(cx, entry, node, n - 1, scope);
 }
 
 /* What begins at byte `at` is named by its column: the name the client wrote stays as a label. */

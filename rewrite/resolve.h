@@ -36,6 +36,10 @@ void sg_check_new_table(struct sg_context *cx, const struct sg_from *into);
 /* An entry for the table that a statement changes. NULL table in it: not mapped. */
 struct sg_entry *sg_target_entry(struct sg_context *cx, const struct sg_from *target);
 
+/* A sub-select has no schema: public.users.nickname loses it where the table becomes one. qualifiers: how many names
+ * stand before the column's or the star. */
+void sg_drop_schema(struct sg_context *cx, struct sg_entry *entry, int at, size_t qualifiers);
+
 /* The name PostgreSQL gives an output column without a label (FigureColname). *ret_source: the column reference it
  * comes from, or NULL. */
 const char *sg_figure_label(const struct sg_node *node, const struct sg_node **ret_source);

@@ -41,8 +41,9 @@ struct sg_entry {
     bool replaced;
     bool replaced_as_old; /* the sub-select has the old shape, because columns are counted */
     bool uses_system, uses_new, is_whole_row;
-    bool needs_names; /* only a sub-select will do: USING, NATURAL, a column alias list, a star that relies on it */
-    bool needs_key;   /* GROUP BY may rely on the table's primary key */
+    bool needs_names;     /* only a sub-select will do: USING, NATURAL, a column alias list, a star that relies on it */
+    bool named_by_schema; /* some reference is public.users.nickname */
+    bool needs_key;       /* GROUP BY may rely on the table's primary key */
 };
 
 struct sg_cte_name {

@@ -181,8 +181,10 @@ void sg_star_target(struct sg_context *cx, struct sg_scope *scope, const struct 
         return;
     if (target->expr->names.n) {
         struct sg_entry *entry = star_entry(scope, target);
-        if (entry)
-            entry->needs_names |= entry->replaced;
+        if (entry && entry->replaced) {
+            entry->needs_names = true;
+            sg_drop_schema(cx, entry, target->expr->at, target->expr->names.n);
+        }
         if (!entry || !entry_needs_expansion(entry, counted))
             return;
         if (entry->behind)
@@ -225,6 +227,11 @@ static void replace_entry(struct sg_context *cx, const struct sg_scope *scope, s
                   : entry->uses_system ? "its system columns"
                   : entry->needs_key   ? "GROUP BY"
                                        : "TABLESAMPLE");
+        return;
+    }
+    if (entry->named_by_schema && sg_lookup_entry(scope, NULL, entry->name) != entry) {
+        sg_refuse(cx, from->at, entry->behind, "Give the tables aliases.",
+                  "a whole-row or USING reference to \"%s\" beside another table of this name", from->name);
         return;
     }
     if (entry->replaced_as_old && entry->uses_new) {
