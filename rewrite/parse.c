@@ -507,3 +507,8 @@ bool sg_keyword_needs_quotes(const char *word) {
     int keyword = ScanKeywordLookup(word, &ScanKeywords);
     return keyword >= 0 && ScanKeywordCategories[keyword] != UNRESERVED_KEYWORD;
 }
+
+bool sg_keyword_is_reserved(const char *word) {
+    int keyword = ScanKeywordLookup(word, &ScanKeywords);
+    return keyword >= 0 && ScanKeywordCategories[keyword] == RESERVED_KEYWORD;
+}

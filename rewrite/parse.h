@@ -61,5 +61,7 @@ enum sg_parse_result sg_parse_ddl(struct sg_arena *arena, struct sg_span sql, st
 
 /* True for words that PostgreSQL's quote_ident() would quote. */
 bool sg_keyword_needs_quotes(const char *word);
+/* True for words that are no name of anything without quotes, but after a dot. */
+bool sg_keyword_is_reserved(const char *word);
 
 #endif

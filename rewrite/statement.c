@@ -6,13 +6,13 @@
 
 /* ---- Does a text that is not a query name a mapped table? ---- */
 
-/* Token i is a name: of this table, unless another schema stands before it. */
+/* Token i is a name: of this table, unless another schema stands before it. A reserved word is one only after a dot. */
 static bool names_table(const struct sg_context *cx, size_t i, const struct sg_table *table) {
     const char *name = sg_token_name(cx->arena, &cx->tokens, i);
     if (!name || strcmp(name, table->relation->name) != 0)
         return false;
     if (i < 2 || !sg_token_is_punct(&cx->tokens, i - 1, '.'))
-        return true;
+        return cx->tokens.v[i].kind != SG_TOKEN_WORD || !sg_keyword_is_reserved(name);
     const char *schema = sg_token_name(cx->arena, &cx->tokens, i - 2);
     return !schema || strcmp(schema, table->relation->schema) == 0 || strcmp(schema, "pg_temp") == 0;
 }

@@ -110,7 +110,7 @@ static const char *const upgrades[] = {
     "    'uuid'::regtype, 'bytea'::regtype, 'oid'::regtype))"
     "    AND coalesce((SELECT collisdeterministic FROM pg_collation c WHERE c.oid = coll), true)"
     "  FROM base WHERE typtype <> 'd' $$;"
-    "CREATE FUNCTION segue.differs(exact boolean, a text, b text) RETURNS text LANGUAGE sql IMMUTABLE"
+    "CREATE FUNCTION segue.differs(exact boolean, a text, b text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE"
     " SET search_path = pg_catalog, pg_temp AS $$"
     "  SELECT format(CASE WHEN exact THEN '%s IS DISTINCT FROM %s'"
     "                     ELSE 'pg_catalog.record_image_ne(ROW(%s), ROW(%s))' END, a, b) $$;"
