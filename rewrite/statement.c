@@ -1,108 +1,28 @@
 #include "statement.h"
 
 #include "copy.h"
+#include "mention.h"
 #include "parse.h"
 #include "resolve.h"
 
-/* ---- Does a text that is not a query name a mapped table? ---- */
-
-/* Token i is a name: of this table, unless another schema stands before it. A reserved word is one only after a dot. */
-static bool names_table(const struct sg_context *cx, size_t i, const struct sg_table *table) {
-    const char *name = sg_token_name(cx->arena, &cx->tokens, i);
-    if (!name || strcmp(name, table->relation->name) != 0)
-        return false;
-    if (i < 2 || !sg_token_is_punct(&cx->tokens, i - 1, '.'))
-        return cx->tokens.v[i].kind != SG_TOKEN_WORD || !sg_keyword_is_reserved(name);
-    const char *schema = sg_token_name(cx->arena, &cx->tokens, i - 2);
-    return !schema || strcmp(schema, table->relation->schema) == 0 || strcmp(schema, "pg_temp") == 0;
-}
-
-static bool word_char(char c) {
-    return c == '_' || c == '$' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           (unsigned char)c >= 0x80;
-}
-
-/* A name as a word inside a string: the body of a function. */
-static bool body_names(struct sg_span body, const char *name) {
-    size_t len = strlen(name);
-    for (size_t i = 0; i + len <= body.len; i++)
-        if (strncasecmp(body.ptr + i, name, len) == 0 && (i == 0 || !word_char(body.ptr[i - 1])) &&
-            (i + len == body.len || !word_char(body.ptr[i + len])))
-            return true;
-    return false;
-}
-
-struct range {
-    size_t first, end; /* tokens */
-};
-
-static struct range range_of(const struct sg_context *cx, const struct sg_statement *statement) {
-    return (struct range){sg_token_at(&cx->tokens, statement->at),
-                          sg_token_at(&cx->tokens, statement->at + statement->len)};
-}
-
-static const struct sg_table *mentions(const struct sg_context *cx, const struct sg_statement *statement,
-                                       bool in_strings) {
-    struct range range = range_of(cx, statement);
-    for (size_t i = range.first; i < range.end; i++) {
-        for (size_t k = 0; k < cx->snapshot->tables_len; k++) {
-            const struct sg_table *table = &cx->snapshot->tables[k];
-            bool string = cx->tokens.v[i].kind == SG_TOKEN_STRING;
-            if (string ? in_strings && body_names(sg_token_text(&cx->tokens, i), table->relation->name)
-                       : names_table(cx, i, table))
-                return table;
-        }
-        if (cx->tokens.v[i].kind == SG_TOKEN_QUOTED && sg_token_text(&cx->tokens, i).ptr[0] != '"')
-            return &cx->snapshot->tables[0]; /* U&"..." may spell any name */
-    }
-    return NULL;
-}
-
-/* The first name of a mapping of any table that stands in the text. NULL: none does. */
-static const char *mentioned_column(const struct sg_context *cx, const struct sg_statement *statement) {
-    struct range range = range_of(cx, statement);
-    for (size_t i = range.first; i < range.end; i++) {
-        const char *name = sg_token_name(cx->arena, &cx->tokens, i);
-        for (size_t k = 0; name && k < cx->snapshot->tables_len; k++) {
-            const struct sg_table_mapping *m = sg_table_mapping(&cx->snapshot->tables[k], name);
-            if (m)
-                return name;
-        }
-    }
-    return NULL;
-}
-
-/*
- * Can the body of a function touch a mapped column without our seeing how? It names one; or it may mean all columns
- * of a table: by *, by a row type, by an INSERT, which needs no list.
- */
-static bool body_needs_column(const struct sg_context *cx, struct sg_span body) {
-    static const char *const all[] = {"insert", "merge", "copy", "table", "rowtype", "record", "row", "natural"};
-    if (memchr(body.ptr, '*', body.len))
-        return true;
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (body_names(body, all[i]))
-            return true;
-    for (size_t i = 0; i < cx->snapshot->mappings_len; i++)
-        if (body_names(body, cx->snapshot->mappings[i].old_name) ||
-            body_names(body, cx->snapshot->mappings[i].new_name))
-            return true;
-    return false;
-}
-
 /* ---- One statement ---- */
 
+static struct sg_token_range range_of(const struct sg_context *cx, const struct sg_statement *statement) {
+    return (struct sg_token_range){&cx->tokens, sg_token_at(&cx->tokens, statement->at),
+                                   sg_token_at(&cx->tokens, statement->at + statement->len)};
+}
+
 static void refuse_mention(struct sg_context *cx, const struct sg_statement *statement, const char *hint) {
-    const struct sg_table *table = mentions(cx, statement, false);
+    struct sg_token_range range = range_of(cx, statement);
+    const struct sg_table *table = sg_mentioned_table(cx, range);
     if (table)
-        sg_refuse(cx, (int)cx->tokens.v[sg_token_at(&cx->tokens, statement->at)].at, table, hint,
-                  "%s that names this table", statement->what);
+        sg_refuse(cx, (int)cx->tokens.v[range.first].at, table, hint, "%s that names this table", statement->what);
 }
 
 /* CREATE INDEX IF NOT EXISTS, as apps send it when they start: nearly always it does exist, on the old column as long
  * as there is one; its copy on the new one has another name. */
 static void rewrite_index(struct sg_context *cx, const struct sg_statement *statement, const struct sg_table *table) {
-    struct range range = range_of(cx, statement);
+    struct sg_token_range range = range_of(cx, statement);
     for (size_t i = range.first; i < range.end; i++) {
         const char *name = sg_token_name(cx->arena, &cx->tokens, i);
         const struct sg_table_mapping *m = name && cx->tokens.v[i].depth ? sg_table_mapping(table, name) : NULL;
@@ -117,30 +37,31 @@ static void rewrite_index(struct sg_context *cx, const struct sg_statement *stat
 
 /* DDL on the table that concerns other columns. */
 static void check_definition(struct sg_context *cx, const struct sg_statement *statement) {
-    const struct sg_table *table = mentions(cx, statement, false);
-    const char *column = table ? mentioned_column(cx, statement) : NULL;
+    struct sg_token_range range = range_of(cx, statement);
+    const struct sg_table *table = sg_mentioned_table(cx, range);
+    const char *column = table ? sg_mentioned_column(cx, range) : NULL;
     if (column && statement->if_not_exists && !statement->unique)
         rewrite_index(cx, statement, table);
     else if (column)
-        sg_refuse(cx, (int)cx->tokens.v[sg_token_at(&cx->tokens, statement->at)].at, table,
+        sg_refuse(cx, (int)cx->tokens.v[range.first].at, table,
                   "Run it when the migration is finished, or directly on the server.",
                   "%s that names this table and \"%s\"", statement->what, column);
 }
 
-/* DO, CREATE FUNCTION: their text is not SQL, and the guard stands behind it. */
+/* DO, CREATE FUNCTION: what their body does goes by the server alone, and the guard stands behind it. */
 static void check_body(struct sg_context *cx, const struct sg_statement *statement) {
     const char *hint =
         "Name the columns it needs, other than those of the migration, or run it directly on the server.";
-    if (mentions(cx, statement, false)) {
-        refuse_mention(cx, statement, hint); /* SETOF users */
-        return;
-    }
-    const struct sg_table *table = mentions(cx, statement, true);
-    struct range range = range_of(cx, statement);
-    for (size_t i = range.first; table && i < range.end; i++)
-        if (cx->tokens.v[i].kind == SG_TOKEN_STRING && body_needs_column(cx, sg_token_text(&cx->tokens, i)))
+    refuse_mention(cx, statement, hint); /* SETOF users */
+    struct sg_token_range range = range_of(cx, statement);
+    for (size_t i = range.first; i < range.end && !cx->refused; i++) {
+        if (cx->tokens.v[i].kind != SG_TOKEN_STRING)
+            continue;
+        const struct sg_table *table = sg_body_table(cx, sg_token_text(&cx->tokens, i));
+        if (table)
             sg_refuse(cx, (int)cx->tokens.v[i].at, table, hint,
                       "%s whose body may use the column that is being renamed", statement->what);
+    }
 }
 
 /* A view, a function with an SQL body: kept by the server as it is understood now. */
@@ -207,13 +128,13 @@ enum { COMMENT_DEPTH_MAX = 64 };
 /* Settings and oddities under which the text may not mean what its bytes seem to say. */
 static bool check_settings(struct sg_context *cx, const struct sg_statement *whole) {
     const struct sg_table *table;
-    if (cx->request->backslash_quotes && cx->tokens.has_backslash_string && (table = mentions(cx, whole, true)))
+    if (cx->request->backslash_quotes && cx->tokens.has_backslash_string && (table = sg_mentioned_anywhere(cx)))
         sg_refuse(cx, -1, table, "Write E'...' strings, or SET standard_conforming_strings = on.",
                   "a string with a backslash while standard_conforming_strings is off");
-    else if (cx->request->unsafe_encoding && has_high_bytes(cx->tokens.text) && (table = mentions(cx, whole, true)))
+    else if (cx->request->unsafe_encoding && has_high_bytes(cx->tokens.text) && (table = sg_mentioned_anywhere(cx)))
         sg_refuse(cx, -1, table, "SET client_encoding = 'UTF8', or send the text as a parameter.",
                   "non-ASCII text in this client_encoding");
-    else if (cx->tokens.comment_depth > COMMENT_DEPTH_MAX && (table = mentions(cx, whole, true)))
+    else if (cx->tokens.comment_depth > COMMENT_DEPTH_MAX && (table = sg_mentioned_anywhere(cx)))
         sg_refuse(cx, -1, table, "Nest comments less deeply.", "comments nested this deep");
     return !cx->refused;
 }
@@ -221,7 +142,7 @@ static bool check_settings(struct sg_context *cx, const struct sg_statement *who
 /* Text that does not parse here: a statement of a newer server, or an error the server would raise too. */
 static void refuse_unparsed(struct sg_context *cx, const struct sg_statement *whole, enum sg_parse_result result,
                             const struct sg_error *error) {
-    if (!mentions(cx, whole, true))
+    if (!sg_mentioned_anywhere(cx))
         return;
     cx->refused = true;
     *cx->error = *error;

@@ -1,0 +1,121 @@
+#include "mention.h"
+
+#include "parse.h"
+
+/* The name that token i is; NULL: none. A reserved word is one only after a dot. */
+static const char *name_at(const struct sg_context *cx, const struct sg_tokens *tokens, size_t i) {
+    bool is_word = tokens->v[i].kind == SG_TOKEN_WORD;
+    if (!is_word && tokens->v[i].kind != SG_TOKEN_QUOTED)
+        return NULL;
+    const char *name = sg_token_name(cx->arena, tokens, i);
+    bool after_dot = i > 0 && sg_token_is_punct(tokens, i - 1, '.');
+    return name && is_word && !after_dot && sg_keyword_is_reserved(name) ? NULL : name;
+}
+
+/* Token i is a name: of this table, unless another schema stands before it. */
+static bool names_table(const struct sg_context *cx, const struct sg_tokens *tokens, size_t i,
+                        const struct sg_table *table) {
+    const char *name = name_at(cx, tokens, i);
+    if (!name || strcmp(name, table->relation->name) != 0)
+        return false;
+    if (i < 2 || !sg_token_is_punct(tokens, i - 1, '.'))
+        return true;
+    const char *schema = sg_token_name(cx->arena, tokens, i - 2);
+    return !schema || strcmp(schema, table->relation->schema) == 0 || strcmp(schema, "pg_temp") == 0;
+}
+
+const struct sg_table *sg_mentioned_table(const struct sg_context *cx, struct sg_token_range range) {
+    for (size_t i = range.first; i < range.end; i++) {
+        for (size_t k = 0; k < cx->snapshot->tables_len; k++)
+            if (names_table(cx, range.tokens, i, &cx->snapshot->tables[k]))
+                return &cx->snapshot->tables[k];
+        if (range.tokens->v[i].kind == SG_TOKEN_QUOTED && sg_token_text(range.tokens, i).ptr[0] != '"')
+            return &cx->snapshot->tables[0]; /* U&"..." may spell any name */
+    }
+    return NULL;
+}
+
+const char *sg_mentioned_column(const struct sg_context *cx, struct sg_token_range range) {
+    for (size_t i = range.first; i < range.end; i++) {
+        enum sg_token_kind kind = range.tokens->v[i].kind;
+        const char *name =
+            kind == SG_TOKEN_WORD || kind == SG_TOKEN_QUOTED ? sg_token_name(cx->arena, range.tokens, i) : NULL;
+        for (size_t k = 0; name && k < cx->snapshot->tables_len; k++)
+            if (sg_table_mapping(&cx->snapshot->tables[k], name))
+                return name;
+    }
+    return NULL;
+}
+
+/* ---- Inside strings ---- */
+
+static bool word_char(char c) {
+    return c == '_' || c == '$' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           (unsigned char)c >= 0x80;
+}
+
+static bool has_word(struct sg_span text, const char *word) {
+    size_t len = strlen(word);
+    for (size_t i = 0; i + len <= text.len; i++)
+        if (strncasecmp(text.ptr + i, word, len) == 0 && (i == 0 || !word_char(text.ptr[i - 1])) &&
+            (i + len == text.len || !word_char(text.ptr[i + len])))
+            return true;
+    return false;
+}
+
+static const struct sg_table *table_as_word(const struct sg_context *cx, const struct sg_tokens *tokens) {
+    for (size_t i = 0; i < tokens->n; i++)
+        for (size_t k = 0; tokens->v[i].kind == SG_TOKEN_STRING && k < cx->snapshot->tables_len; k++)
+            if (has_word(sg_token_text(tokens, i), cx->snapshot->tables[k].relation->name))
+                return &cx->snapshot->tables[k];
+    return NULL;
+}
+
+const struct sg_table *sg_mentioned_anywhere(const struct sg_context *cx) {
+    const struct sg_table *table = sg_mentioned_table(cx, (struct sg_token_range){&cx->tokens, 0, cx->tokens.n});
+    return table ? table : table_as_word(cx, &cx->tokens);
+}
+
+/* ---- Bodies ---- */
+
+/* What stands between the quotes. A quote in it stays doubled: the words on its sides are still words. */
+static struct sg_span body_of(struct sg_span string) {
+    size_t open = 0;
+    while (open < string.len && string.ptr[open] != '\'' && string.ptr[open] != '$')
+        open++;
+    size_t close = 1;
+    if (open < string.len && string.ptr[open] == '$') {
+        close = 2;
+        while (open + close < string.len && string.ptr[open + close - 1] != '$')
+            close++;
+    }
+    if (string.len < open + 2 * close)
+        return (struct sg_span){string.ptr, 0};
+    return (struct sg_span){string.ptr + open + close, string.len - open - 2 * close};
+}
+
+static bool may_use_column(const struct sg_context *cx, struct sg_span body, struct sg_token_range range) {
+    static const char *const all[] = {"insert", "merge", "copy", "table", "rowtype", "record", "row", "natural"};
+    if (memchr(body.ptr, '*', body.len) || sg_mentioned_column(cx, range))
+        return true;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (has_word(body, all[i]))
+            return true;
+    for (size_t i = 0; i < range.end; i++) /* EXECUTE '...' */
+        for (size_t k = 0; range.tokens->v[i].kind == SG_TOKEN_STRING && k < cx->snapshot->mappings_len; k++)
+            if (has_word(sg_token_text(range.tokens, i), cx->snapshot->mappings[k].old_name) ||
+                has_word(sg_token_text(range.tokens, i), cx->snapshot->mappings[k].new_name))
+                return true;
+    return false;
+}
+
+const struct sg_table *sg_body_table(const struct sg_context *cx, struct sg_span string) {
+    struct sg_span body = body_of(string);
+    struct sg_tokens tokens;
+    sg_tokenize(cx->arena, body, &tokens);
+    struct sg_token_range range = {&tokens, 0, tokens.n};
+    const struct sg_table *table = sg_mentioned_table(cx, range);
+    if (!table)
+        table = table_as_word(cx, &tokens);
+    return table && may_use_column(cx, body, range) ? table : NULL;
+}
