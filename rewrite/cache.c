@@ -5,7 +5,7 @@
 
 struct slot {
     uint64_t hash;
-    struct sg_plan_key key; /* with its own copies of bytes and search_path, behind the slot */
+    struct sg_plan_key key; /* with its own copies of bytes, search_path and facts, behind the slot */
     struct sg_known known;
     size_t bytes;
     struct slot *chain;         /* same bucket */
@@ -34,13 +34,16 @@ struct sg_cache *sg_cache_new(size_t max_bytes) {
 
 /* A field of the request that is missing here would let one session have the plan of another: it belongs into the key,
  * into its hash and into same_key. */
-_Static_assert(sizeof(struct sg_request) == 40, "sg_request has changed: so must sg_plan_key");
+_Static_assert(sizeof(struct sg_request) == 64, "sg_request has changed: so must sg_plan_key");
 
 struct sg_plan_key sg_plan_key(const struct sg_request *request, uint64_t serial) {
     return (struct sg_plan_key){
         .bytes = request->sql,
         .serial = serial,
         .search_path = request->search_path,
+        .facts = request->facts,
+        .can_ask = request->can_ask,
+        .is_doubtful = request->is_doubtful,
         .star = request->star,
         .backslash_quotes = request->backslash_quotes,
         .unsafe_encoding = request->unsafe_encoding,
@@ -57,11 +60,14 @@ struct sg_plan_key sg_plan_key_of_shape(const struct sg_plan_key *key, const str
 }
 
 uint64_t sg_plan_key_hash(const struct sg_plan_key *key) {
-    uint64_t seed = key->serial * 64 + (uint64_t)key->star * 16 + (key->backslash_quotes ? 8u : 0u) +
-                    (key->unsafe_encoding ? 4u : 0u) + (key->utf8 ? 2u : 0u) + (key->extended ? 1u : 0u);
+    uint64_t seed = key->serial * 256 + (key->can_ask ? 128u : 0u) + (key->is_doubtful ? 64u : 0u) +
+                    (uint64_t)key->star * 16 + (key->backslash_quotes ? 8u : 0u) + (key->unsafe_encoding ? 4u : 0u) +
+                    (key->utf8 ? 2u : 0u) + (key->extended ? 1u : 0u);
     /* Tenants with a schema each send the same texts. */
     if (key->search_path)
         seed = XXH3_64bits_withSeed(key->search_path, strlen(key->search_path), seed);
+    if (key->facts.len)
+        seed = XXH3_64bits_withSeed(key->facts.ptr, key->facts.len, seed);
     return XXH3_64bits_withSeed(key->bytes.ptr, key->bytes.len, seed ^ key->literals);
 }
 
@@ -69,8 +75,9 @@ static bool same_key(const struct sg_plan_key *a, const struct sg_plan_key *b) {
     bool paths = a->search_path && b->search_path ? strcmp(a->search_path, b->search_path) == 0
                                                   : a->search_path == b->search_path;
     return paths && a->literals == b->literals && a->serial == b->serial && a->star == b->star &&
-           a->backslash_quotes == b->backslash_quotes && a->unsafe_encoding == b->unsafe_encoding &&
-           a->utf8 == b->utf8 && a->extended == b->extended && sg_span_eq(a->bytes, b->bytes);
+           a->can_ask == b->can_ask && a->is_doubtful == b->is_doubtful && a->backslash_quotes == b->backslash_quotes &&
+           a->unsafe_encoding == b->unsafe_encoding && a->utf8 == b->utf8 && a->extended == b->extended &&
+           sg_span_eq(a->facts, b->facts) && sg_span_eq(a->bytes, b->bytes);
 }
 
 static void unlink_use(struct sg_cache *cache, struct slot *slot) {
@@ -149,7 +156,7 @@ static void grow(struct sg_cache *cache) {
 
 static struct slot *new_slot(const struct sg_plan_key *key) {
     size_t path_bytes = key->search_path ? strlen(key->search_path) + 1 : 0;
-    size_t bytes = sizeof(struct slot) + key->bytes.len + path_bytes;
+    size_t bytes = sizeof(struct slot) + key->bytes.len + path_bytes + key->facts.len;
     struct slot *slot = malloc(bytes);
     if (!slot)
         abort();
@@ -158,6 +165,8 @@ static struct slot *new_slot(const struct sg_plan_key *key) {
     slot->key.bytes.ptr = slot->room;
     if (key->search_path)
         slot->key.search_path = memcpy(slot->room + key->bytes.len, key->search_path, path_bytes);
+    if (key->facts.len)
+        slot->key.facts.ptr = memcpy(slot->room + key->bytes.len + path_bytes, key->facts.ptr, key->facts.len);
     return slot;
 }
 

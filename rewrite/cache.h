@@ -17,6 +17,8 @@ struct sg_plan_key {
     size_t literals;
     uint64_t serial;         /* of the snapshot: unlike its epoch, no two in a process share one */
     const char *search_path; /* NULL: not known */
+    struct sg_span facts;
+    bool can_ask, is_doubtful;
     enum sg_star star;
     bool backslash_quotes, unsafe_encoding, utf8, extended;
 };

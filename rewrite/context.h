@@ -30,6 +30,10 @@ struct sg_context {
     uint64_t used_old, used_new, used_star;
     struct sg_constants constants; /* of the text, whose values nobody saw */
     bool literal_read;             /* somebody read a literal's text after all */
+    struct sg_question *questions; /* latest first */
+    bool has_facts;                /* an answer was used */
+    bool is_shifting;              /* an earlier statement of the text may change what names mean */
+    bool hides_names;              /* a statement of the text may make a table that hides a mapped one */
 };
 
 /* "segue cannot rewrite <what>"; detail names the table's mappings (table may be NULL), at: byte offset or -1. */

@@ -310,7 +310,8 @@ static void copy_from(struct sg_context *cx, const struct sg_statement *statemen
 /* ---- Either ---- */
 
 void sg_rewrite_copy(struct sg_context *cx, const struct sg_statement *statement) {
-    const struct sg_relation *relation = sg_lookup_relation(cx, statement->target);
+    struct sg_question *question;
+    const struct sg_relation *relation = sg_lookup_relation(cx, statement->target, &question);
     if (statement->copy_from && !statement->copy_server_file)
         cx->copies_in++;
     if (!cx->refused && relation && relation->mapped) {

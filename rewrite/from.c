@@ -26,11 +26,12 @@ static void alias_columns(struct sg_context *cx, struct sg_entry *entry) {
 
 static struct sg_entry *table_entry(struct sg_context *cx, const struct sg_from *from) {
     struct sg_entry *entry = new_entry(cx, from, from->alias ? from->alias : from->name);
-    const struct sg_relation *relation = sg_lookup_relation(cx, from);
+    struct sg_question *question;
+    const struct sg_relation *relation = sg_lookup_relation(cx, from, &question);
     if (!from->alias)
         entry->schema = from->schema ? from->schema : (relation ? relation->schema : NULL);
     if (!relation)
-        entry->output.unknown = true;
+        sg_output_unknown(&entry->output, true, question);
     else if (relation->mapped)
         entry->table = entry->behind = relation->mapped;
     else if (from->columns.n == 0)
@@ -255,7 +256,7 @@ static void append_others(struct sg_context *cx, struct sg_output *output, const
     for (size_t i = 0; i < side->n; i++)
         if (!side->v[i].name || !has_name(merged, side->v[i].name))
             sg_output_add(cx, output, side->v[i].name, side->v[i].extra);
-    output->unknown |= side->unknown;
+    sg_output_unknown(output, side->unknown, side->question);
 }
 
 /* Merged columns come first, then what is left of both sides (PostgreSQL docs, 7.2.1.1). */
@@ -267,7 +268,7 @@ static void join_output(struct sg_context *cx, const struct sg_scope *scope, con
     struct sg_names merged = from->natural ? common_names(cx, &left, &right) : from->using;
     for (size_t i = 0; i < merged.n; i++)
         sg_output_add(cx, output, merged.v[i], false);
-    output->unknown |= from->natural && (left.unknown || right.unknown);
+    sg_output_unknown(output, from->natural && (left.unknown || right.unknown), NULL);
     append_others(cx, output, &left, &merged);
     append_others(cx, output, &right, &merged);
 }

@@ -49,6 +49,7 @@ static void find_source(const struct sg_context *cx, struct insert *in) {
 
 static void rewrite_columns(struct sg_context *cx, struct insert *in, const struct sg_output *output) {
     struct sg_column_list list = {in->entry->table, &in->query->set, in->after_table, NULL, 0};
+    sg_question_want(output->question);
     size_t values = output->unknown ? SG_VALUES_UNKNOWN : output->n;
     if (!sg_column_list_read(cx, &list, values))
         return;

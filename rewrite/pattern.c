@@ -13,7 +13,7 @@ struct sg_pattern {
     struct sg_splice splice;
     struct bound *bound;
     size_t bound_len;
-    struct sg_full_plan *pass; /* SG_PASS: the same for every text */
+    struct sg_full_plan *same; /* SG_PASS, SG_ASK: one plan for every text */
 };
 
 /* The first literal that begins at or after byte at. */
@@ -86,7 +86,7 @@ struct sg_pattern *sg_pattern_new(const struct sg_plan *plan, const struct sg_sp
         pattern->plan.sql = SG_SPAN_LIT("");
         pattern->plan.edits = NULL;
         pattern->plan.edits_len = 0;
-        pattern->pass = plan->action == SG_PASS ? sg_plan_new(plan, 0, 0) : NULL;
+        pattern->same = plan->action == SG_REWRITE ? NULL : sg_plan_new(plan, 0, 0);
     } else {
         sg_pattern_free(pattern);
         pattern = NULL;
@@ -96,14 +96,14 @@ struct sg_pattern *sg_pattern_new(const struct sg_plan *plan, const struct sg_sp
 }
 
 void sg_pattern_free(struct sg_pattern *pattern) {
-    if (pattern->pass)
-        sg_plan_unref(&pattern->pass->plan);
+    if (pattern->same)
+        sg_plan_unref(&pattern->same->plan);
     sg_arena_free(&pattern->arena);
     free(pattern);
 }
 
 size_t sg_pattern_bytes(const struct sg_pattern *pattern) {
-    return sizeof *pattern + sg_arena_bytes(&pattern->arena) + (pattern->pass ? pattern->pass->bytes : 0);
+    return sizeof *pattern + sg_arena_bytes(&pattern->arena) + (pattern->same ? pattern->same->bytes : 0);
 }
 
 static bool fits(const struct sg_pattern *pattern, struct sg_span text, const struct sg_shape *shape) {
@@ -118,9 +118,9 @@ static bool fits(const struct sg_pattern *pattern, struct sg_span text, const st
 struct sg_full_plan *sg_pattern_plan(struct sg_pattern *pattern, struct sg_span text, const struct sg_shape *shape) {
     if (!fits(pattern, text, shape))
         return NULL;
-    if (pattern->pass) {
-        sg_plan_ref(&pattern->pass->plan);
-        return pattern->pass;
+    if (pattern->same) {
+        sg_plan_ref(&pattern->same->plan);
+        return pattern->same;
     }
     struct sg_full_plan *full =
         sg_plan_new(&pattern->plan, sg_splice_max_bytes(&pattern->splice, shape), pattern->splice.edits_len);

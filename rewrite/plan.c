@@ -4,6 +4,13 @@
 
 #include <stdlib.h>
 
+static struct sg_span *copy_asks(struct sg_arena *arena, const struct sg_plan *plan) {
+    struct sg_span *asks = sg_arena_array(arena, struct sg_span, plan->asks_len);
+    for (size_t i = 0; i < plan->asks_len; i++)
+        asks[i] = (struct sg_span){sg_arena_strndup(arena, plan->asks[i].ptr, plan->asks[i].len), plan->asks[i].len};
+    return asks;
+}
+
 struct sg_full_plan *sg_plan_new(const struct sg_plan *scratch, size_t max_sql_bytes, size_t edits_len) {
     size_t bytes = sizeof(struct sg_full_plan);
     if (scratch->action == SG_REWRITE)
@@ -18,6 +25,8 @@ struct sg_full_plan *sg_plan_new(const struct sg_plan *scratch, size_t max_sql_b
         full->plan.error = sg_arena_copy(&full->arena, scratch->error, sizeof *scratch->error);
     if (scratch->copy)
         full->plan.copy = sg_copy_clone(&full->arena, scratch->copy);
+    if (scratch->action == SG_ASK)
+        full->plan.asks = copy_asks(&full->arena, scratch);
     full->bytes = bytes + sg_arena_bytes(&full->arena);
     return full;
 }

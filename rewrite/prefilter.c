@@ -5,6 +5,8 @@
  * spelling keeps (a quote inside a name is doubled), is searched without regard to case: 16 places at a time, by its
  * first and its last byte.
  */
+#include "prefilter.h"
+
 #include "catalog.h"
 #include "segue/rewrite.h"
 
@@ -52,11 +54,12 @@ static bytes16 load(const char *p) {
     return v;
 }
 
-/* Setting bit 5 folds letters; it also makes a few other bytes look alike, which match_at sorts out. */
-static bool search(struct sg_span text, struct needle needle) {
+/* Setting bit 5 folds letters; it also makes a few other bytes look alike, which match_at sorts out. NULL: not there.
+ */
+static const char *search(struct sg_span text, struct needle needle) {
     size_t len = needle.len;
     if (text.len < len || len == 0)
-        return len == 0;
+        return len == 0 ? text.ptr : NULL;
     const char *p = text.ptr, *last_start = text.ptr + text.len - len;
     const bytes16 bit = splat(0x20);
     const bytes16 first = splat((uint8_t)needle.ptr[0] | 0x20), last = splat((uint8_t)needle.ptr[len - 1] | 0x20);
@@ -68,12 +71,16 @@ static bool search(struct sg_span text, struct needle needle) {
             continue;
         for (size_t i = 0; i < 16; i++)
             if (hits[i] && match_at(text, p + i, needle))
-                return true;
+                return p + i;
     }
     for (; p <= last_start; p++)
         if (match_at(text, p, needle))
-            return true;
-    return false;
+            return p;
+    return NULL;
+}
+
+const char *sg_find_word(struct sg_span text, struct sg_span word) {
+    return search(text, (struct needle){word.ptr, word.len, true});
 }
 
 /* The longest run of the name without a double quote. */
@@ -94,6 +101,10 @@ bool sg_prefilter_may_match(const struct sg_snapshot *snapshot, struct sg_span s
     for (size_t i = 0; i < snapshot->tables_len; i++)
         if (search(sql, needle_of(snapshot->tables[i].relation->name)))
             return true;
-    /* U&"..." can spell any name with escapes. */
-    return snapshot->tables_len && search(sql, (struct needle){"u&\"", 3, false});
+    return snapshot->tables_len && sg_has_escaped_name(sql);
+}
+
+/* U&"..." can spell any name with escapes. */
+bool sg_has_escaped_name(struct sg_span text) {
+    return search(text, (struct needle){"u&\"", 3, false}) != NULL;
 }

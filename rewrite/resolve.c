@@ -260,8 +260,9 @@ static void resolve_group(struct sg_context *cx, const struct sg_nodes *nodes, c
     for (size_t i = 0; i < nodes->n; i++) {
         struct sg_node *node = nodes->v[i];
         struct sg_entry *entry;
-        if (is_bare(node) && sg_lookup_column(&level, node->names.v[0], &entry) == SG_LOOKUP_NONE &&
-            sg_output_has(labels, node->names.v[0]))
+        const char *label = is_bare(node) && sg_output_has(labels, node->names.v[0]) ? node->names.v[0] : NULL;
+        bool may_matter = label && (is_mapped_name(cx, label) || sg_lookup_entry(&level, NULL, label));
+        if (label && (!may_matter || sg_lookup_column(&level, label, &entry) == SG_LOOKUP_NONE))
             continue;
         sg_resolve_expr(cx, node, scope);
     }
@@ -288,12 +289,15 @@ static struct sg_output resolve_set_operation(struct sg_context *cx, struct sg_q
     return output;
 }
 
-/* A temporary table of the same name would hide the mapped one for the rest of the session. */
+/* Another table of the same name may hide the mapped one from now on: who can ask, will. */
 void sg_check_new_table(struct sg_context *cx, const struct sg_from *into) {
     for (size_t i = 0; i < cx->snapshot->tables_len; i++) {
         const struct sg_table *table = &cx->snapshot->tables[i];
         bool hides = !into->schema || strcmp(into->schema, "pg_temp") == 0;
-        if (hides && strcmp(table->relation->name, into->name) == 0)
+        if (strcmp(table->relation->name, into->name) != 0)
+            continue;
+        cx->hides_names = true;
+        if (hides && !cx->request->can_ask)
             sg_refuse(cx, into->at, table, "Give the new table another name.",
                       "the making of another table called \"%s\"", into->name);
     }

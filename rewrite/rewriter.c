@@ -1,6 +1,7 @@
 #include "segue/rewrite.h"
 
 #include "cache.h"
+#include "relation.h"
 #include "statement.h"
 
 #include <stdlib.h>
@@ -62,6 +63,17 @@ static void refuse_internal(struct sg_error *error) {
     sg_error_hint(error, "This is a fault of segue; please report the statement. Nothing was sent to the server.");
 }
 
+/* What the server must be asked first. False: nothing, or it is too late to ask. */
+static bool must_ask(struct sg_context *cx, struct sg_plan *plan) {
+    struct sg_span *asks;
+    plan->has_facts = cx->has_facts;
+    plan->hides_names = cx->hides_names;
+    bool is_late = sg_questions_refuse_late(cx);
+    plan->asks_len = is_late ? 0 : sg_questions_wanted(cx, &asks);
+    plan->asks = plan->asks_len > 0 ? asks : NULL;
+    return plan->asks_len > 0;
+}
+
 /* What becomes of the text, now that every step has said what it wants. */
 static struct sg_full_plan *settle(struct sg_context *cx, struct sg_span text, struct sg_plan *plan,
                                    struct sg_splice *ret_splice) {
@@ -69,6 +81,10 @@ static struct sg_full_plan *settle(struct sg_context *cx, struct sg_span text, s
     plan->used_old = cx->used_old;
     plan->used_new = cx->used_new;
     plan->used_star = cx->used_star;
+    if (must_ask(cx, plan)) {
+        plan->action = SG_ASK; /* also where it was refused: that may have come of not knowing */
+        return sg_plan_new(plan, 0, 0);
+    }
     if (!cx->refused && cx->edits.n && !sg_edits_compile(&cx->edits, text, ret_splice)) {
         cx->refused = true;
         refuse_internal(cx->error);

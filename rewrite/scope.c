@@ -18,7 +18,13 @@ void sg_output_add(struct sg_context *cx, struct sg_output *output, const char *
 void sg_output_append(struct sg_context *cx, struct sg_output *output, const struct sg_output *more) {
     for (size_t i = 0; i < more->n; i++)
         sg_output_add(cx, output, more->v[i].name, more->v[i].extra);
-    output->unknown |= more->unknown;
+    sg_output_unknown(output, more->unknown, more->question);
+}
+
+void sg_output_unknown(struct sg_output *output, bool unknown, struct sg_question *question) {
+    output->unknown |= unknown;
+    if (!output->question)
+        output->question = question;
 }
 
 bool sg_output_has(const struct sg_output *output, const char *name) {
@@ -45,7 +51,10 @@ bool sg_entry_has(const struct sg_entry *entry, const char *name) {
         return sg_table_has_column(entry->table, name);
     if (entry->relation)
         return sg_relation_column(entry->relation, name) != NULL;
-    return sg_output_has(&entry->output, name);
+    if (sg_output_has(&entry->output, name))
+        return true;
+    sg_question_want(entry->output.question);
+    return false;
 }
 
 void sg_entry_output(struct sg_context *cx, const struct sg_entry *entry, bool counted, struct sg_output *output) {
@@ -58,7 +67,7 @@ void sg_entry_output(struct sg_context *cx, const struct sg_entry *entry, bool c
         for (size_t i = 0; i < entry->output.n; i++)
             if (!counted || !entry->output.v[i].extra)
                 sg_output_add(cx, output, entry->output.v[i].name, entry->output.v[i].extra);
-        output->unknown |= entry->output.unknown;
+        sg_output_unknown(output, entry->output.unknown, entry->output.question);
     }
 }
 
@@ -134,57 +143,6 @@ const struct sg_cte_name *sg_lookup_cte(const struct sg_cte_name *ctes, const ch
         if (strcmp(ctes->name, name) == 0)
             return ctes;
     return NULL;
-}
-
-/* The next element of a comma-separated list of names, unquoted. */
-static bool next_schema(const char **list, char *ret_name, size_t size) {
-    const char *p = *list;
-    while (*p == ' ' || *p == ',')
-        p++;
-    if (!*p)
-        return false;
-    size_t n = 0;
-    bool quoted = *p == '"';
-    if (quoted)
-        p++;
-    for (; *p && (quoted || (*p != ',' && *p != ' ')); p++) {
-        if (quoted && *p == '"' && *++p != '"')
-            break;
-        if (n + 1 < size)
-            ret_name[n++] = *p;
-    }
-    ret_name[n] = '\0';
-    *list = p;
-    return true;
-}
-
-static const struct sg_relation *by_search_path(const char *path, struct sg_relation *const *found, size_t n) {
-    char schema[SG_NAME_BYTES];
-    while (next_schema(&path, schema, sizeof schema))
-        for (size_t i = 0; i < n; i++)
-            if (strcmp(found[i]->schema, schema) == 0)
-                return found[i];
-    return NULL;
-}
-
-const struct sg_relation *sg_lookup_relation(struct sg_context *cx, const struct sg_from *from) {
-    size_t n;
-    struct sg_relation *const *found = sg_snapshot_find(cx->snapshot, from->name, &n);
-    if (from->schema) {
-        for (size_t i = 0; i < n; i++)
-            if (strcmp(found[i]->schema, from->schema) == 0)
-                return found[i];
-        return NULL;
-    }
-    if (n <= 1)
-        return n ? found[0] : NULL;
-    if (cx->request->search_path)
-        return by_search_path(cx->request->search_path, found, n);
-    for (size_t i = 0; i < n; i++)
-        if (found[i]->mapped)
-            sg_refuse(cx, from->at, found[i]->mapped, "Write the table's schema in the statement.",
-                      "a statement on \"%s\": several schemas have a table of this name", from->name);
-    return found[0];
 }
 
 bool sg_is_system_column(const char *name) {

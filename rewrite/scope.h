@@ -9,6 +9,7 @@
 #define SEGUE_REWRITE_SCOPE_H
 
 #include "context.h"
+#include "relation.h"
 
 /* The output of a query or FROM item, as far as it is known. */
 struct sg_output {
@@ -17,13 +18,15 @@ struct sg_output {
         bool extra; /* a new name that `*` added: not there when columns are counted */
     } * v;
     size_t n, cap;
-    bool unknown; /* there are columns whose names cannot be known from the text and the catalog */
-    bool extras;  /* some column is extra */
+    bool unknown;                 /* there are columns whose names cannot be known from the text and the catalog */
+    bool extras;                  /* some column is extra */
+    struct sg_question *question; /* unknown: its answer would tell */
 };
 
 void sg_output_add(struct sg_context *cx, struct sg_output *output, const char *name, bool extra);
 void sg_output_append(struct sg_context *cx, struct sg_output *output, const struct sg_output *more);
 bool sg_output_has(const struct sg_output *output, const char *name);
+void sg_output_unknown(struct sg_output *output, bool unknown, struct sg_question *question);
 
 struct sg_entry {
     const char *name;                   /* NULL: columns can be named, the entry cannot */
@@ -89,9 +92,6 @@ enum sg_lookup sg_lookup_column(const struct sg_scope *scope, const char *name, 
 struct sg_entry *sg_lookup_entry(const struct sg_scope *scope, const char *schema, const char *name);
 
 const struct sg_cte_name *sg_lookup_cte(const struct sg_cte_name *ctes, const char *name);
-
-/* The catalog's relation that a table name in FROM or INTO means. NULL: none known, or refused as ambiguous. */
-const struct sg_relation *sg_lookup_relation(struct sg_context *cx, const struct sg_from *from);
 
 bool sg_is_system_column(const char *name);
 

@@ -101,7 +101,7 @@ static void rewrite_statement(struct sg_context *cx, struct sg_statement *statem
         check_definition(cx, statement);
         return;
     case SG_STATEMENT_NEW_TABLE:
-        if (!statement->if_not_exists)
+        if (!statement->if_not_exists || cx->request->can_ask)
             sg_check_new_table(cx, statement->target);
         return;
     case SG_STATEMENT_OTHER:
@@ -165,6 +165,12 @@ void sg_rewrite_text(struct sg_context *cx, struct sg_span text) {
         return;
     }
     cx->constants = tree.constants;
-    for (size_t i = 0; i < tree.n && !cx->refused; i++)
+    for (size_t i = 0; i < tree.n && !cx->refused; i++) {
+        if (i > 0 && cx->request->can_ask) {
+            struct sg_span before = {text.ptr + tree.v[i - 1].at, tree.v[i - 1].len};
+            cx->is_shifting |= sg_text_effect(before) != SG_EFFECT_NONE;
+            cx->literal_read = true; /* as words that may have an effect */
+        }
         rewrite_statement(cx, &tree.v[i]);
+    }
 }

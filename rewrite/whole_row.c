@@ -51,12 +51,11 @@ void sg_resolve_row(struct sg_context *cx, struct sg_node *row, const struct sg_
 
 /* The mapped table that a bare name means a row of. NULL: it is something else. */
 static struct sg_entry *row_entry(const struct sg_node *node, const struct sg_scope *scope) {
-    struct sg_entry *column_entry;
-    if (node->kind != SG_NODE_COLUMN || node->names.n != 1 || node->star ||
-        sg_lookup_column(scope, node->names.v[0], &column_entry) != SG_LOOKUP_NONE)
+    if (node->kind != SG_NODE_COLUMN || node->names.n != 1 || node->star)
         return NULL;
-    struct sg_entry *entry = sg_lookup_entry(scope, NULL, node->names.v[0]);
-    return entry && entry->table ? entry : NULL;
+    struct sg_entry *entry = sg_lookup_entry(scope, NULL, node->names.v[0]), *column_entry;
+    bool is_row = entry && entry->table && sg_lookup_column(scope, node->names.v[0], &column_entry) == SG_LOOKUP_NONE;
+    return is_row ? entry : NULL;
 }
 
 bool sg_resolve_row_field(struct sg_context *cx, struct sg_node *field, const struct sg_scope *scope) {

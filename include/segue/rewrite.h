@@ -28,6 +28,11 @@ struct sg_request {
     struct sg_span sql; /* as the client sent it; need not be NUL-terminated */
     enum sg_star star;
     const char *search_path; /* comma-separated, as SHOW search_path prints it; NULL: not known */
+    /* Which table a name means may depend on what only the session's server knows: its search_path, its temporary
+     * tables, what was made a moment ago. can_ask: the plan may be SG_ASK; plan again with the answers. */
+    bool can_ask;
+    bool is_doubtful;     /* and something may hide tables whose names are unique in the snapshot */
+    struct sg_span facts; /* the answers so far: see below */
     /* The session's settings that change what the text means. */
     bool backslash_quotes; /* standard_conforming_strings = off */
     bool unsafe_encoding;  /* client_encoding in which a byte under 0x80 may be part of a character: SJIS, GB18030 */
@@ -41,6 +46,7 @@ enum sg_action {
     SG_PASS,    /* forward the client's bytes */
     SG_REWRITE, /* send plan->sql instead */
     SG_REFUSE,  /* answer with plan->error; nothing reaches the server */
+    SG_ASK,     /* no answer yet: ask the server what plan->asks mean, and plan again with the facts */
 };
 
 /* How a text was changed: [at, at + removed) of the client's text became inserted bytes. Sorted by at. */
@@ -58,7 +64,12 @@ struct sg_plan {
      * not. */
     const struct sg_copy *copy;
     const struct sg_error *error; /* SG_REFUSE */
-    uint64_t epoch;               /* of the snapshot it was made for */
+    /* SG_ASK: names of tables, quoted as to_regclass takes them, in UTF-8. */
+    const struct sg_span *asks;
+    size_t asks_len;
+    bool has_facts;   /* made with facts: right only while they are */
+    bool hides_names; /* the text may make a table that hides one under migration */
+    uint64_t epoch;   /* of the snapshot it was made for */
     /* Which names of mappings the text used, for SHOW REFERENCES: bit i is mapping i of the snapshot (i < 64). */
     uint64_t used_old, used_new, used_star;
 };
@@ -78,6 +89,21 @@ const struct sg_plan *sg_rewriter_plan(struct sg_rewriter *rewriter, struct sg_s
                                        const struct sg_request *request);
 const struct sg_plan *sg_plan_ref(const struct sg_plan *plan);
 void sg_plan_unref(const struct sg_plan *plan);
+
+/*
+ * Facts: `ask=answer;` for each name that was asked, in the order of asking. An answer is empty where there is no such
+ * table. Otherwise it is its schema, and then a space before each of its columns, or a question mark where they cannot
+ * be told; all names in double quotes, quotes in them doubled: `"users"="tenant_1" "id" "nickname";"nope"=;`
+ */
+
+/* What running a text may do to the answers. */
+enum sg_effect {
+    SG_EFFECT_NONE,
+    SG_EFFECT_ENDS,    /* ends a transaction, or runs a cursor: gives up what has been changed in it */
+    SG_EFFECT_CHANGES, /* search_path, role, temporary tables, settings: anything may have changed */
+};
+/* Looks at the words, not at the meaning: in doubt it says CHANGES. What functions do is not seen. */
+enum sg_effect sg_text_effect(struct sg_span sql);
 
 /* Can the text concern a mapping at all? False is certain; true is a maybe. */
 bool sg_prefilter_may_match(const struct sg_snapshot *snapshot, struct sg_span sql);

@@ -5,7 +5,8 @@
  * its first NUL, which the wire cannot carry.
  *
  * Properties:
- *   - the answer is PASS, REWRITE or REFUSE, and the same when asked again (then from the cache);
+ *   - the answer is PASS, REWRITE, REFUSE or ASK, and the same when asked again (then from the cache);
+ *   - it is ASK only for who can ask, and not for ever: each time it asks for names it has not been told;
  *   - the text with other literals gets from the cache the answer that it gets by itself;
  *   - what the pre-filter rules out is never touched, and with no mapping in force nothing is;
  *   - a rewritten text is the client's with the edits spliced in: every byte outside them is as it was;
@@ -15,6 +16,7 @@
  */
 #include "check.h"
 #include "literals.h"
+#include "segue/protocol.h"
 #include "segue/rewrite.h"
 
 #include <pg_query.h>
@@ -180,6 +182,9 @@ static void check_plan(const struct sg_plan *plan, const struct sg_request *requ
         CHECK(plan->error->position >= 0);
         CHECK(plan->error->position <= characters(request->sql, request->utf8) + 1);
         return;
+    case SG_ASK:
+        CHECK(request->can_ask && plan->asks_len > 0);
+        return;
     }
     CHECK(!"an action there is");
 }
@@ -204,6 +209,41 @@ static void check_other_literals(struct sg_snapshot *snapshot, struct sg_request
     free(sql);
 }
 
+/* Some server's answer, the same for the same name. */
+static void add_fact(struct sg_buf *facts, struct sg_span ask) {
+    static const char *const answers[] = {"", "\"public\" \"id\" \"nickname\"", "\"shop\"?", "\"pg_temp_3\"",
+                                          "\"other\" \"a\"\"b\" \"username\""};
+    unsigned sum = 0;
+    for (size_t i = 0; i < ask.len; i++) {
+        sum = sum * 31u + (uint8_t)ask.ptr[i];
+    }
+    sg_buf_put(facts, ask.ptr, ask.len);
+    sg_buf_put_u8(facts, '=');
+    sg_buf_put(facts, answers[sum % 5], strlen(answers[sum % 5]));
+    sg_buf_put_u8(facts, ';');
+}
+
+static void check_asking(struct sg_snapshot *snapshot, struct sg_request request) {
+    struct sg_buf facts = {0};
+    const struct sg_plan *plan;
+    while ((plan = sg_rewriter_plan(world()->rewriter, snapshot, &request)) && plan->action == SG_ASK) {
+        for (size_t i = 0; i < plan->asks_len; i++) {
+            char *named = malloc(plan->asks[i].len + 2);
+            CHECK(named);
+            memcpy(named, plan->asks[i].ptr, plan->asks[i].len);
+            memcpy(named + plan->asks[i].len, "=", 2);
+            CHECK(!facts.len || !memmem(facts.data, facts.len, named, plan->asks[i].len + 1));
+            free(named);
+            add_fact(&facts, plan->asks[i]);
+        }
+        request.facts = (struct sg_span){(const char *)facts.data, facts.len};
+    }
+    if (plan) {
+        check_plan(plan, &request);
+    }
+    sg_buf_free(&facts);
+}
+
 static void run(struct sg_snapshot *snapshot, const struct sg_request *request) {
     const struct sg_plan *plan = sg_rewriter_plan(world()->rewriter, snapshot, request);
     CHECK(!plan || plan->action == SG_PASS || sg_prefilter_may_match(snapshot, request->sql));
@@ -214,6 +254,8 @@ static void run(struct sg_snapshot *snapshot, const struct sg_request *request) 
         check_other_literals(snapshot, *request);
         sg_plan_unref(plan);
     }
+    check_asking(snapshot, *request);
+    (void)sg_text_effect(request->sql);
     plan = sg_rewriter_plan(world()->rewriter, world()->unmapped, request);
     CHECK(!plan || plan->action == SG_PASS);
     plan = sg_rewriter_plan(world()->rewriter, NULL, request);
@@ -237,7 +279,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         .backslash_quotes = data[1] & 2,
         .unsafe_encoding = data[1] & 4,
         .extended = data[1] & 8,
+        .can_ask = data[1] & 16,
+        .is_doubtful = data[1] & 32,
     };
+    request.search_path = request.can_ask ? NULL : request.search_path;
     run(world()->phases[data[0] & 3], &request);
     free(sql);
     return 0;

@@ -1,0 +1,12 @@
+/* prefilter — finding words in a text fast, without regard to case and without understanding it. */
+#ifndef SEGUE_REWRITE_PREFILTER_H
+#define SEGUE_REWRITE_PREFILTER_H
+
+#include "segue/span.h"
+
+/* Where word stands by itself, not as a part of a longer one. NULL: nowhere. */
+const char *sg_find_word(struct sg_span text, struct sg_span word);
+/* Does U&"..." stand there, which can spell any name? */
+bool sg_has_escaped_name(struct sg_span text);
+
+#endif
