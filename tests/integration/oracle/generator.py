@@ -1,0 +1,37 @@
+"""Draws cases from a seed."""
+
+import random
+
+from .expressions import Expressions
+from .queries import Queries
+from .scripts import Scripts
+from .sources import Sources
+from .writes import Writes
+
+KINDS = [(62, "plain"), (6, "several"), (5, "savepoints"), (5, "prepare"), (3, "explain"), (4, "cursor"), (4, "current_of"),
+         (4, "create_as"), (4, "copy_out"), (5, "copy_in")]
+
+
+# Constructs with a fault that is known and open: they are not drawn until it is mended.
+OPEN = {"prepare", "bare source in merge", "qualified by schema"}
+
+
+class Generator(Expressions, Sources, Queries, Writes, Scripts):
+    """style: old, new or mixed, the names that a client uses."""
+
+    def __init__(self, seed, style):
+        self.seed, self.style, self.dice = seed, style, random.Random()
+
+    @staticmethod
+    def is_open(construct):
+        return construct in OPEN
+
+    def case(self, number):
+        """The case of this number: always the same one, whatever was drawn before it."""
+        self.dice.seed(f"{self.seed}/{self.style}/{number}")
+        self.names, self.literals, self.ctes, self.cte_names = 0, [], [], set()
+        self.written, self.may_draw = set(), True
+        self.depth = self.dice.choice([1, 2, 2, 3])
+        kinds = [(weight, kind) for weight, kind in KINDS if kind not in OPEN]
+        kind = self.dice.choices([k for _, k in kinds], [w for w, _ in kinds])[0]
+        return getattr(self, "case_" + kind)()

@@ -1,0 +1,267 @@
+"""Cases: what is sent in one transaction. Most are one statement; some need several, or data that follow."""
+
+import struct
+from datetime import date
+
+from .scope import Entry, Scope
+from .tree import Items, Node, Text, quote
+from .writes import Columns
+
+
+class Step:
+    """One message's text. data: of COPY FROM STDIN. tells: are its rows to be compared."""
+
+    def __init__(self, node, ordered=False, data=None, tells=True):
+        self.node, self.ordered, self.data, self.tells = node, ordered, data, tells
+
+
+class Case:
+    """Steps in order. mode: simple, unnamed, named; binary: results in binary format."""
+
+    def __init__(self, kind, steps, mode="simple", binary=False, leaves_statements=False):
+        self.kind, self.steps, self.mode, self.binary = kind, steps, mode, binary
+        self.leaves_statements = leaves_statements
+
+
+class Scripts:
+    """Part of the generator."""
+
+    def statement(self, depth):
+        """(node, ordered) of one statement that can stand alone, be prepared, explained..."""
+        self.ctes, self.cte_names = [], set()
+        pick = self.dice.random()
+        if pick < 0.42:
+            query, ordered = self.top_query(depth)
+            return query, ordered
+        if pick < 0.64:
+            return self.insert(depth), False
+        if pick < 0.82:
+            return self.update(depth), False
+        if pick < 0.89:
+            return self.delete(depth), False
+        if pick < 0.94:
+            return self.merge(depth), False
+        self.ctes, self.cte_names = [], set()
+        return self.writing_cte(), False
+
+    def case_plain(self):
+        node, ordered = self.statement(self.depth)
+        mode = self.dice.choice(["simple", "simple", "unnamed", "named"])
+        return Case("plain", [Step(node, ordered)], mode, binary=mode != "simple" and self.dice.random() < 0.4)
+
+    def case_several(self):
+        """One Query message with several statements."""
+        parts = [self.statement(1)[0] for _ in range(self.dice.randrange(2, 4))]
+        return Case("several", [Step(Items(parts, "; "))])
+
+    def case_savepoints(self):
+        steps = []
+        for _ in range(self.dice.randrange(1, 3)):
+            name = self.fresh("sp")
+            node, ordered = self.statement(1)
+            steps += [Step(Node(f"SAVEPOINT {name}")), Step(node, ordered)]
+            if self.dice.random() < 0.6:
+                steps.append(Step(Node(f"ROLLBACK TO {name}")))
+        steps.append(Step(*self.statement(1)))
+        return Case("savepoints", steps)
+
+    def case_prepare(self):
+        node, ordered = self.statement(1)
+        name = self.fresh("ps")
+        values = Values(node)
+        return Case("prepare", [Step(Prepared(f"PREPARE {name} AS ", node, values)), Step(Node(f"EXECUTE {name}", values), ordered),
+                                Step(Node(f"DEALLOCATE {name}"))], leaves_statements=True)
+
+    def case_explain(self):
+        node, _ = self.statement(1)
+        how = self.dice.choice(["", "(COSTS OFF) ", "ANALYZE ", "(VERBOSE, FORMAT json) "])
+        return Case("explain", [Step(Node("EXPLAIN ", how, node), tells=False)])
+
+    def case_cursor(self):
+        name = self.fresh("cur")
+        how = self.dice.choice([" CURSOR FOR ", " SCROLL CURSOR FOR ", " CURSOR WITH HOLD FOR ", " BINARY CURSOR FOR "])
+        steps = [Step(Node(f"DECLARE {name}{how}", self.query(None, None, 1, ordered=True)))]
+        for _ in range(self.dice.randrange(1, 3)):
+            steps.append(Step(Node(self.dice.choice(["FETCH ", "FETCH 2 FROM ", "FETCH ALL ", "MOVE 1 FROM "]) + name), True))
+        return Case("cursor", steps + [Step(Node(f"CLOSE {name}"))])
+
+    def case_current_of(self):
+        table = next(t for t in (self.some_table(0.9) for _ in range(50)) if t.key)
+        self.written.add(table)
+        scope_node, entries = self.table_item(table, plain=True)
+        scope = Scope(entries)
+        list_ = Items(self.targets(scope, depth=1))
+        name = self.fresh("cur")
+        keys = ", ".join(f"{quote(entries[0].name)}.{quote(k)}" for k in table.key)
+        steps = [Step(Node(f"DECLARE {name} CURSOR FOR SELECT ", list_, " FROM ", scope_node, f" ORDER BY {keys} FOR UPDATE"))]
+        steps.append(Step(Node(f"FETCH {self.dice.randrange(1, 4)} FROM {name}"), True))
+        relation = table.relation if table.schema != "public" or table.name == "items" else quote(table.name)
+        entry = Entry(table.name, table.columns, table)
+        if self.dice.random() < 0.3:
+            node = Node(f"DELETE FROM {relation} WHERE CURRENT OF {name}", self.returning(Scope([entry])))
+        else:
+            self.may_draw = True
+            node = Node(f"UPDATE {relation} SET ", self.assignments(table, Scope([entry]), 1), f" WHERE CURRENT OF {name}",
+                        self.returning(Scope([entry])))
+        return Case("current_of", steps + [Step(node)])
+
+    def case_create_as(self):
+        self.ctes, self.cte_names = [], set()
+        name = self.fresh("made")
+        types = self.some_types()
+        columns = ", ".join(f"y{i}" for i in range(len(types)))
+        query = self.query(types, None, 1)
+        kind = self.dice.choice(["TEMP TABLE", "TABLE", "UNLOGGED TABLE", "MATERIALIZED VIEW"][:3])
+        by = ", ".join(str(i + 1) for i in range(len(types)))
+        return Case("create_as", [Step(Node(f"CREATE {kind} {name} ({columns}) AS ", query)),
+                                  Step(Node(f"SELECT * FROM {name} ORDER BY {by}"), True)])
+
+    # ---- COPY ----
+
+    def copy_columns(self, table):
+        """The table with its columns, or with a list of some: (node, columns)."""
+        relation = table.relation if table.schema != "public" or table.name == "items" else quote(table.name)
+        columns = [c for c in table.columns if not c.generated]
+        if self.dice.random() < 0.4:
+            return Node(relation), columns
+        columns = [c for c in columns if (c.required and not c.default) or self.dice.random() < 0.6] or columns[:1]
+        if self.dice.random() < 0.5:
+            self.dice.shuffle(columns)
+        spelled = [self.name_of(c) for c in columns]
+        return Node(relation, " (", Columns(columns, spelled, [self.spell(n) for n in spelled]), ")"), columns
+
+    def case_copy_out(self):
+        how = self.dice.choice(["", " (FORMAT csv)", " (FORMAT csv, HEADER)", " (FORMAT binary)", " WITH (DELIMITER '|', NULL 'nil')",
+                                " CSV HEADER QUOTE '\"'"])
+        if self.dice.random() < 0.5:
+            table = self.some_table(0.85)
+            node, columns = self.copy_columns(table)
+            return Case("copy_out", [Step(Node("COPY ", CopiedTable(node, table, columns), " TO STDOUT", how))])
+        types = self.some_types()
+        return Case("copy_out", [Step(Node("COPY (", self.query(types, None, 1, ordered=True, named=True), ") TO STDOUT", how), True)])
+
+    def some_types(self):
+        """Of a query whose columns count: sometimes those of a table, so that it may be a star."""
+        table = self.some_table()
+        if self.dice.random() < 0.4:
+            return [c.type for c in table.columns]
+        return [self.some_type(Scope([Entry("x", table.columns)])) for _ in range(2)]
+
+    def case_copy_in(self):
+        table = next(t for t in (self.some_table(0.85) for _ in range(50)) if t.key)
+        self.written.add(table)
+        node, columns = self.copy_columns(table)
+        rows = [[self.copy_value(c) for c in columns] for _ in range(self.dice.randrange(0, 4))]
+        form = self.dice.randrange(5)
+        if form == 4 and all(c.type != "list" for c in columns):
+            return Case("copy_in", [Step(Node("COPY ", node, " FROM STDIN (FORMAT binary)"), data=binary_rows(columns, rows))])
+        if form == 0:
+            return Case("copy_in", [Step(Node("COPY ", node, " FROM STDIN (FORMAT csv, HEADER)"),
+                                         data=b"whatever\n" + csv_rows(rows, b",", b""))])
+        if form == 1:
+            return Case("copy_in", [Step(Node("COPY ", node, " FROM STDIN WITH (FORMAT csv, DELIMITER ';', NULL 'nil')"),
+                                         data=csv_rows(rows, b";", b"nil"))])
+        if form == 2:
+            return Case("copy_in", [Step(Node("COPY ", node, " FROM STDIN DELIMITER '|' NULL 'nil'"), data=text_rows(rows, b"|", b"nil"))])
+        return Case("copy_in", [Step(Node("COPY ", node, " FROM STDIN"), data=text_rows(rows, b"\t", b"\\N"))])
+
+    def copy_value(self, column):
+        if column.name in ("user_id", "id", "order_id", "line"):
+            return str(self.dice.randrange(1, 9) if self.dice.random() < 0.15 else self.dice.randrange(50, 9000))
+        if column.type == "text" and self.dice.random() < 0.6:
+            self.names += 1
+            return f"new{self.names}"
+        value = self.literal(column.type).value
+        return None if value is None else str(value)
+
+
+class CopiedTable(Node):
+    """The table of a COPY TO. On the twin a query, which can give its columns the names that the client used."""
+
+    __slots__ = ("table", "columns")
+
+    def __init__(self, node, table, columns):
+        super().__init__(node)
+        self.table, self.columns = table, columns
+
+    def sql(self, text):
+        if not text.twin:
+            return super().sql(text)
+        list_ = [part for part in self.parts[0].parts if isinstance(part, Columns)]
+        labels = list_[0].spelled if list_ else [c.name for c in self.columns]
+        items = [f"{quote(c.name)} AS {quote(label)}" for c, label in zip(self.columns, labels)]
+        return f"(SELECT {', '.join(items)} FROM ONLY {self.table.relation})"
+
+
+class Values(Node):
+    """The values of an EXECUTE. They are known once the statement has been written down."""
+
+    __slots__ = ("node",)
+
+    def __init__(self, node):
+        super().__init__()
+        self.node = node
+
+    def sql(self, text):
+        numbers = {}
+        self.node.sql(Text(False, numbers))
+        if not numbers:
+            return ""
+        return "(" + ", ".join(literal.plain() for literal in numbers) + ")"
+
+
+class Prepared(Node):
+    """A statement with parameters inside one that has none."""
+
+    __slots__ = ("before", "node")
+
+    def __init__(self, before, node, _values):
+        super().__init__()
+        self.before, self.node = before, node
+
+    def nodes(self):
+        return [self.node]
+
+    def sql(self, text):
+        numbers = {}
+        mapped = self.node.sql(Text(False, numbers))
+        return self.before + (self.node.sql(Text(True, numbers)) if text.twin else mapped)
+
+
+# ---- COPY data ----
+
+def text_field(value):
+    for char, escaped in (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("|", "\\|")):
+        value = value.replace(char, escaped)
+    return value.encode()
+
+
+def text_rows(rows, delimiter, null):
+    return b"".join(delimiter.join(null if v is None else text_field(v) for v in row) + b"\n" for row in rows)
+
+
+def csv_rows(rows, delimiter, null):
+    return b"".join(delimiter.join(null if v is None else b'"' + v.replace('"', '""').encode() + b'"' for v in row) + b"\n"
+                    for row in rows)
+
+
+BINARY = {"text": lambda v: v.encode(), "mood": lambda v: v.encode(), "json": lambda v: b"\1" + v.encode(),
+          "date": lambda v: struct.pack("!i", (date.fromisoformat(v) - date(2000, 1, 1)).days), "ci": lambda v: v.encode()}
+
+
+def int_field(column, value):
+    return struct.pack("!q" if column.name == "user_id" else "!i", int(value))
+
+
+def binary_rows(columns, rows):
+    data = b"PGCOPY\n\xff\r\n\0" + struct.pack("!ii", 0, 0)
+    for row in rows:
+        data += struct.pack("!h", len(columns))
+        for column, value in zip(columns, row):
+            if value is None:
+                data += struct.pack("!i", -1)
+            else:
+                field = int_field(column, value) if column.type == "int" else BINARY[column.type](value)
+                data += struct.pack("!i", len(field)) + field
+    return data + struct.pack("!h", -1)
+
