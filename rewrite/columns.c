@@ -70,7 +70,7 @@ void sg_drop_item(struct sg_context *cx, const struct sg_extent *items, const st
     /* The comma before it, or after it while nothing before it stays: neighbours that go never share a comma. */
     size_t from = i > first_kept ? items[i - 1].to : items[i].from;
     size_t to = i > first_kept ? items[i].to : items[i + 1].from;
-    sg_edit_replace(&cx->edits, from, to - from, SG_SPAN_LIT(""))->not_in_copies = true;
+    sg_edit_replace(&cx->edits, from, to - from, SG_SPAN_LIT(""))->drops = true;
 }
 
 void sg_keep_params(struct sg_context *cx, struct sg_extent kept, struct sg_extent dropped, const char *type) {

@@ -50,6 +50,10 @@ static int compare_changes(const void *a, const void *b) {
     const struct sg_change *x = a, *y = b;
     if (x->at != y->at)
         return x->at < y->at ? -1 : 1;
+    if (!x->removed != !y->removed)
+        return !x->removed ? -1 : 1; /* what is inserted in front of a name stands in front of what it becomes */
+    if (x->drops != y->drops)
+        return x->drops ? -1 : 1;
     return x->order < y->order ? -1 : 1;
 }
 
@@ -139,15 +143,16 @@ static void compile_range(struct compiler *c, size_t from, size_t to) {
         c->depth--;
         return;
     }
-    size_t at = from;
+    size_t at = from, dropped_to = from;
     bool whole = from == 0 && to == c->text.len;
     for (size_t i = first_at(c->edits, from); i < c->edits->n && !c->bad; i++) {
         const struct sg_change *change = &c->edits->v[i];
-        if ((change->unless && *change->unless) || (change->when && !*change->when) ||
-            (change->not_in_copies && c->depth > 1))
+        if ((change->unless && *change->unless) || (change->when && !*change->when) || (change->drops && c->depth > 1))
             continue;
         if (change->at >= to && !(whole && change->at == to))
             break;
+        if (change->at < dropped_to && change->at + change->removed <= dropped_to)
+            continue;
         if (change->at < at || change->at + change->removed > to) {
             c->bad = true;
             break;
@@ -155,6 +160,8 @@ static void compile_range(struct compiler *c, size_t from, size_t to) {
         put_original(c, at, change->at);
         compile_change(c, change);
         at = change->at + change->removed;
+        if (change->drops)
+            dropped_to = at;
     }
     put_original(c, at, to);
     c->depth--;

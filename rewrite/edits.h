@@ -19,11 +19,11 @@ struct sg_piece {
 
 struct sg_change {
     size_t at, removed;
-    size_t order; /* changes at one place apply in the order they were made */
+    size_t order; /* changes at one place: insertions first, then in the order they were made */
     struct sg_piece pieces[3];
     const bool *unless; /* dropped when true at render time; NULL: never */
     const bool *when;   /* dropped when false; likewise */
-    bool not_in_copies; /* what it removes here is still there in copies of the place */
+    bool drops;         /* removes its range with all changes in it; copies of the place still have it */
 };
 
 struct sg_edits {

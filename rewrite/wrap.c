@@ -87,18 +87,27 @@ static void type_source(struct sg_context *cx, const struct sg_table *table, con
     }
 }
 
-/* Does the text say that the query gives n columns? What a star gives may have changed since the catalog was read. */
-static bool gives_columns(const struct sg_query *query, size_t n) {
+/* How many columns the text says the query gives. False: a star does, whose columns may have changed since the catalog
+ * was read. */
+static bool count_columns(const struct sg_query *query, size_t *ret_n) {
     while (query->left)
         query = query->left;
     for (size_t i = 0; i < query->targets.n; i++)
         if (sg_node_expands(query->targets.v[i].expr))
             return false;
-    return (query->rows ? query->rows[0].n : query->targets.n) == n;
+    *ret_n = query->rows ? query->rows[0].n : query->targets.n;
+    return true;
 }
 
 static void wrap(struct sg_context *cx, const struct sg_table *table, const struct sg_source *source,
                  const char *const *written, size_t n, const struct sg_column_plan *plan) {
+    size_t given;
+    bool counted = count_columns(source->query, &given);
+    if (counted && given != n) {
+        sg_fail(cx, -1, SG_SQLSTATE_SYNTAX_ERROR, "INSERT has more %s",
+                given > n ? "expressions than target columns" : "target columns than expressions");
+        return;
+    }
     type_source(cx, table, source->query, written, n);
     const char *outer = "", *names = "";
     for (size_t i = 0; i < n; i++) {
@@ -106,7 +115,7 @@ static void wrap(struct sg_context *cx, const struct sg_table *table, const stru
         if (!sg_is_dropped(plan, i))
             outer = sg_arena_printf(cx->arena, "%s%ssegue.c%zu", outer, *outer ? ", " : "", i + 1);
     }
-    if (!gives_columns(source->query, n) && plan->drops_len == 0)
+    if (!counted && plan->drops_len == 0)
         outer = "segue.*"; /* one column too many is still one too many: the server says so */
     for (size_t i = 0; i < plan->copies_len; i++)
         outer = sg_arena_printf(cx->arena, "%s, segue.c%zu", outer, plan->copies[i].from + 1);
