@@ -51,7 +51,6 @@ static const struct tag_info tags[] = {
     {T_ClusterStmt, SG_STATEMENT_NAMES_TABLES, "CLUSTER"},
     {T_ReindexStmt, SG_STATEMENT_NAMES_TABLES, "REINDEX"},
     {T_DoStmt, SG_STATEMENT_BODY, "DO"},
-    {T_PrepareStmt, SG_STATEMENT_OTHER, "PREPARE"},
     {T_RuleStmt, SG_STATEMENT_OTHER, "CREATE RULE"},
     {T_RenameStmt, SG_STATEMENT_OTHER, "ALTER ... RENAME"},
     {T_DropStmt, SG_STATEMENT_OTHER, "DROP"},
@@ -266,6 +265,10 @@ static void convert_statement(struct sg_convert *cv, struct sg_statement *out, c
             out->kind = SG_STATEMENT_EXPLAIN;
         return;
     }
+    case T_PrepareStmt: /* its parameters are $1, $2 ... as in any other text, declared or not */
+        out->kind = SG_STATEMENT_QUERY;
+        out->query = sg_convert_query(cv, ((const PrepareStmt *)node)->query);
+        return;
     case T_DeclareCursorStmt:
         out->kind = SG_STATEMENT_CURSOR;
         out->query = sg_convert_query(cv, ((const DeclareCursorStmt *)node)->query);
@@ -273,11 +276,15 @@ static void convert_statement(struct sg_convert *cv, struct sg_statement *out, c
     case T_CreateTableAsStmt: {
         const CreateTableAsStmt *create = (const CreateTableAsStmt *)node;
         bool stored = create->objtype == OBJECT_MATVIEW;
-        out->kind = !IsA(create->query, SelectStmt) ? SG_STATEMENT_OTHER
-                    : stored                        ? SG_STATEMENT_STORED
-                                                    : SG_STATEMENT_CREATE_AS;
+        out->kind = IsA(create->query, ExecuteStmt)   ? SG_STATEMENT_NEW_TABLE /* PREPARE has seen to the query */
+                    : !IsA(create->query, SelectStmt) ? SG_STATEMENT_OTHER
+                    : stored                          ? SG_STATEMENT_STORED
+                                                      : SG_STATEMENT_CREATE_AS;
         out->what = stored ? "CREATE MATERIALIZED VIEW" : "CREATE TABLE AS";
-        if (stored) {
+        if (out->kind == SG_STATEMENT_NEW_TABLE) {
+            out->target = sg_convert_relation(cv, create->into->rel);
+            out->if_not_exists = create->if_not_exists && create->into->rel->relpersistence != 't';
+        } else if (stored) {
             out->target = sg_convert_relation(cv, create->into->rel);
             add_query(cv, out, sg_convert_query(cv, create->query));
         } else if (out->kind == SG_STATEMENT_CREATE_AS) {

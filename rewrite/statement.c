@@ -105,10 +105,7 @@ static void rewrite_statement(struct sg_context *cx, struct sg_statement *statem
             sg_check_new_table(cx, statement->target);
         return;
     case SG_STATEMENT_OTHER:
-        refuse_mention(cx, statement,
-                       strcmp(statement->what, "PREPARE") == 0
-                           ? "Prepare the statement through the driver (protocol-level), or send it unprepared."
-                           : "Run it when the migration is finished, or directly on the server.");
+        refuse_mention(cx, statement, "Run it when the migration is finished, or directly on the server.");
         return;
     }
 }

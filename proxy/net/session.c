@@ -29,6 +29,7 @@
 #include "cancel.h"
 #include "proxy/log.h"
 #include "session_copy.h"
+#include "session_sql.h"
 
 #include <stddef.h>
 #include <stdlib.h>
@@ -277,6 +278,7 @@ void sg_session_discard(struct sg_session *s, struct sg_expectation *entry) {
         sg_statements_undo(&s->statements, entry->side->version);
         entry->side->version = NULL;
     }
+    sg_sql_undo(s, entry->side);
     sg_worker_side_free(s->worker, entry->side);
     entry->side = NULL;
 }
@@ -460,8 +462,8 @@ static void free_session(struct sg_session *s) {
     }
     sg_expect_free(&s->expect);
     sg_copy_stop(s);
-    sg_copy_forget_portals(s);
-    sg_text_unref(s->deallocation);
+    sg_portals_forget(&s->portals);
+    sg_buf_free(&s->renewal_error);
     sg_statements_free(&s->statements);
     sg_flow_free(&s->from_client);
     sg_flow_free(&s->from_server);

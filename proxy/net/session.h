@@ -8,6 +8,7 @@
 #define SEGUE_NET_SESSION_H
 
 #include "expect.h"
+#include "portals.h"
 #include "worker.h"
 
 enum sg_session_state {
@@ -21,7 +22,6 @@ enum sg_session_state {
 };
 
 struct sg_copy_stream;
-struct sg_copy_portal;
 
 struct sg_session {
     struct sg_worker *worker;
@@ -67,13 +67,14 @@ struct sg_session {
     struct sg_installed *pin; /* from the first message of a transaction until it has ended */
     struct sg_session *pin_next, *pin_prev;
     struct sg_statements statements;
-    bool has_deallocations;            /* a text that deallocates was prepared */
+    struct sg_portals portals;
+    bool has_prepared_sql;             /* a Parse may have been of SQL that makes, runs or ends prepared statements */
+    bool has_unseen;                   /* SQL may have made a statement that is not remembered */
     bool is_clearing;                  /* every prepared statement is about to end: what uses one waits */
-    struct sg_text *deallocation;      /* that is bound to the unnamed portal */
+    struct sg_buf renewal_error;       /* why a statement could not be renewed for the Query behind it */
     struct {                           /* session_copy.c */
         struct sg_copy_stream *stream; /* through which CopyData go; NULL: forwarded as they are */
         const struct sg_plan *plan;    /* whose copy the stream follows */
-        struct sg_copy_portal *portals;
     } copy;
     bool is_utf8, is_unsafe_encoding, is_backslash_quotes;
 

@@ -33,12 +33,22 @@ static bool is_rewritable(uint8_t type) {
 
 /* A transaction never begins under a snapshot older than the installed one, so a client that pipelines without end
  * cannot hold up a barrier: at the end of a batch it waits for the replies, and its next transaction is pinned anew. */
-static bool must_drain_first(struct sg_session *s) {
-    s->is_clearing = s->is_clearing && s->expect.len > 0;
-    if (s->is_clearing) {
-        return true;
-    }
+static bool must_drain_first(const struct sg_session *s) {
     return s->pin && s->pin != s->worker->installed && s->is_batch_start && s->expect.len > 0 && !s->is_copy_in;
+}
+
+/* Every prepared statement is about to end. What comes next may use one: it waits for the replies, which inside a batch
+ * come only if they are asked for. */
+static bool must_wait_for_clearing(struct sg_session *s, uint8_t type) {
+    static const uint8_t flush[] = {'H', 0, 0, 0, 4};
+    s->is_clearing = s->is_clearing && s->expect.len > 0;
+    if (!s->is_clearing || type == 'S') {
+        return false;
+    }
+    if (s->is_unsynced) {
+        sg_flow_emit(&s->from_client, flush, sizeof(flush));
+    }
+    return true;
 }
 
 static enum sg_verdict on_sync(struct sg_session *s) {
@@ -64,8 +74,7 @@ static enum sg_verdict on_copy_end(struct sg_session *s, uint8_t type) {
 }
 
 static enum sg_verdict on_execute(struct sg_session *s, const struct sg_message *m) {
-    struct sg_side *side = sg_copy_execute(s, m);
-    sg_session_expect(s, SG_EXPECT_EXECUTE, SG_REPLY_FORWARD, side ? side : sg_rewrite_execute(s, m));
+    sg_session_expect(s, SG_EXPECT_EXECUTE, SG_REPLY_FORWARD, sg_rewrite_execute(s, m));
     return SG_FORWARD;
 }
 
@@ -113,6 +122,26 @@ size_t sg_client_need(void *owner, const struct sg_message *m) {
     return s->has_snapshots && s->is_logged_in ? sg_rewrite_need(s, m) : 0;
 }
 
+static enum sg_verdict on_message(struct sg_session *s, const struct sg_message *m) {
+    switch (m->type) {
+    case 'S':
+        return on_sync(s);
+    case 'E':
+        return on_execute(s, m);
+    case 'F':
+        return forward_expecting(s, SG_EXPECT_FUNCTION);
+    case 'c':
+    case 'f':
+        return on_copy_end(s, m->type);
+    case 'X':
+        s->is_client_bye = true;
+        return SG_FORWARD;
+    default:
+        break;
+    }
+    return s->has_snapshots ? on_rewritable(s, m) : on_plain(s, m);
+}
+
 enum sg_verdict sg_client_decide(void *owner, const struct sg_message *m) {
     struct sg_session *s = owner;
     if (s->is_client_bye) {
@@ -132,36 +161,20 @@ enum sg_verdict sg_client_decide(void *owner, const struct sg_message *m) {
         return sg_session_stall(s, SG_EXPECT_MAX / 2);
     }
     if (has_reply(m->type)) {
-        if (must_drain_first(s)) {
+        if (must_drain_first(s) || must_wait_for_clearing(s, m->type)) {
             return sg_session_stall(s, 0);
         }
         if (s->has_snapshots && !s->pin) {
             sg_worker_pin(s->worker, s);
         }
-        if (m->type != 'S') {
-            sg_copy_stop(s);
-            s->is_copy_in = false; /* no COPY outlives this message: it has failed before, or does so now */
-        }
     }
-    switch (m->type) {
-    case 'S':
-        return on_sync(s);
-    case 'E':
+    enum sg_verdict verdict = on_message(s, m);
+    if (verdict != SG_STALL && (m->type == 'E' || m->type == 'Q')) {
         sg_count(&s->worker->counters.statements, 1);
-        return on_execute(s, m);
-    case 'F':
-        return forward_expecting(s, SG_EXPECT_FUNCTION);
-    case 'c':
-    case 'f':
-        return on_copy_end(s, m->type);
-    case 'X':
-        s->is_client_bye = true;
-        return SG_FORWARD;
-    case 'Q':
-        sg_count(&s->worker->counters.statements, 1);
-        break;
-    default:
-        break;
     }
-    return s->has_snapshots ? on_rewritable(s, m) : on_plain(s, m);
+    if (has_reply(m->type) && m->type != 'S' && verdict != SG_STALL) {
+        sg_copy_stop(s);
+        s->is_copy_in = false; /* no COPY outlives this message: it has failed before, or does so now */
+    }
+    return verdict;
 }

@@ -7,71 +7,7 @@
 
 #define MESSAGE_BYTES 65536u /* of CopyData that we make: what the client sends may be smaller, or larger */
 
-struct sg_copy_portal {
-    struct sg_copy_portal *next;
-    const struct sg_plan *plan;
-    struct sg_text *text;
-    size_t name_len;
-    char name[];
-};
-
-/* ---- Portals ---- */
-
-static void free_portal(struct sg_copy_portal *portal) {
-    sg_plan_unref(portal->plan);
-    sg_text_unref(portal->text);
-    free(portal);
-}
-
-static struct sg_copy_portal **find_portal(struct sg_session *s, struct sg_span name) {
-    struct sg_copy_portal **link = &s->copy.portals;
-    while (*link && !sg_span_eq((struct sg_span){(*link)->name, (*link)->name_len}, name)) {
-        link = &(*link)->next;
-    }
-    return link;
-}
-
-static void drop_portal(struct sg_session *s, struct sg_span name) {
-    struct sg_copy_portal **link = find_portal(s, name), *found = *link;
-    if (found) {
-        *link = found->next;
-        free_portal(found);
-    }
-}
-
-void sg_copy_bind(struct sg_session *s, struct sg_span portal, const struct sg_version *v) {
-    drop_portal(s, portal);
-    if (!v || !v->plan || !v->plan->copy) {
-        return;
-    }
-    struct sg_copy_portal *added = malloc(sizeof(*added) + portal.len);
-    if (!added) {
-        abort();
-    }
-    *added = (struct sg_copy_portal){
-        .next = s->copy.portals, .plan = sg_plan_ref(v->plan), .text = sg_text_ref(v->text), .name_len = portal.len};
-    memcpy(added->name, portal.ptr, portal.len);
-    s->copy.portals = added;
-}
-
-void sg_copy_forget_portals(struct sg_session *s) {
-    while (s->copy.portals) {
-        struct sg_copy_portal *next = s->copy.portals->next;
-        free_portal(s->copy.portals);
-        s->copy.portals = next;
-    }
-}
-
-struct sg_side *sg_copy_execute(struct sg_session *s, const struct sg_message *m) {
-    struct sg_execute execute;
-    if (!sg_copy_has_portals(s) || m->have < m->body_bytes ||
-        sg_execute_read(m->body, m->have, &execute) != SG_READ_OK) {
-        return NULL; /* malformed: the server says so */
-    }
-    struct sg_copy_portal *portal = *find_portal(s, execute.portal);
-    if (!portal) {
-        return NULL;
-    }
+struct sg_side *sg_copy_side(struct sg_session *s, const struct sg_portal *portal) {
     struct sg_side *side = sg_worker_side(s->worker);
     side->plan = sg_plan_ref(portal->plan);
     side->text = sg_text_ref(portal->text);

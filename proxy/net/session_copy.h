@@ -2,7 +2,7 @@
  * session_copy — the data of COPY FROM STDIN on its way, where the statement was rewritten so that the server expects
  * other columns than the client sends (segue/copy.h).
  *
- *      Bind --sg_copy_bind--> portal --sg_copy_execute--> side.is_copy --.
+ *      Bind --sg_portals_bind--> portal --sg_copy_side--> side.is_copy --.
  *      Query -----------------------------------------> side.is_copy --+--CopyInResponse: sg_copy_begin--> stream
  *                                                                                                            |
  *      CopyData --sg_copy_data--> divert, through the stream, into messages of our own --> server            |
@@ -15,14 +15,8 @@
 
 #include "session.h"
 
-/* A Bind went out for a statement of this version (NULL: of none we know of). */
-void sg_copy_bind(struct sg_session *s, struct sg_span portal, const struct sg_version *v);
-void sg_copy_forget_portals(struct sg_session *s);
-static inline bool sg_copy_has_portals(const struct sg_session *s) {
-    return s->copy.portals != NULL;
-}
-/* What the expectation of an Execute carries; NULL: nothing. m may be NULL if there are no portals. */
-struct sg_side *sg_copy_execute(struct sg_session *s, const struct sg_message *m);
+/* What the expectation of an Execute carries whose portal's plan has a copy. */
+struct sg_side *sg_copy_side(struct sg_session *s, const struct sg_portal *portal);
 
 /* CopyInResponse, for the entry at the front. is_open: data are still to come. The client is told of its own columns.
  */

@@ -51,7 +51,8 @@ static void say_refused(struct sg_session *s, const struct sg_error *refusal) {
     struct sg_error err = {0};
     bool is_failed = s->tx_status == 'E' && !s->is_answered;
     bool is_grammar = strcmp(refusal->sqlstate, sg_sqlstate_code(SG_SQLSTATE_SYNTAX_ERROR)) == 0;
-    if (is_failed && !is_grammar) {
+    bool is_about_that = strcmp(refusal->sqlstate, sg_sqlstate_code(SG_SQLSTATE_IN_FAILED_SQL_TRANSACTION)) == 0;
+    if (is_failed && !is_grammar && !is_about_that) {
         sg_error_set(&err, SG_SQLSTATE_IN_FAILED_SQL_TRANSACTION,
                      "current transaction is aborted, commands ignored until end of transaction block");
         refusal = &err;
@@ -60,13 +61,49 @@ static void say_refused(struct sg_session *s, const struct sg_error *refusal) {
     send_reply(s);
 }
 
+/* A renewal ahead of a Query has failed: kept for that Query, which is about to fail for want of the statement. */
+static void keep_renewal_error(struct sg_session *s, const struct sg_message *m) {
+    if (s->renewal_error.len == 0 && m->have == m->body_bytes) {
+        sg_buf_put(&s->renewal_error, m->body, m->have);
+    }
+}
+
+static bool is_for_want_of_renewal(const struct sg_session *s, const struct sg_message *m, const struct sg_side *side) {
+    struct sg_span code = sg_error_field(m->body, m->have, 'C');
+    return side->is_renewed && s->renewal_error.len > 0 && m->have == m->body_bytes &&
+           (sg_span_eq_cstr(code, "26000") || sg_span_eq_cstr(code, "25P02"));
+}
+
+/* The reason instead, without a position: that is one in a text of long ago. */
+static enum sg_verdict say_renewal_error(struct sg_session *s) {
+    struct sg_buf *out = &s->worker->message;
+    struct sg_span value;
+    size_t cursor = 0;
+    char code;
+    sg_msg_begin(out, 'E');
+    while (sg_error_field_next(s->renewal_error.data, s->renewal_error.len, &cursor, &code, &value)) {
+        if (code != 'P') {
+            sg_buf_put_u8(out, (uint8_t)code);
+            sg_buf_put_span_cstr(out, value);
+        }
+    }
+    sg_buf_put_u8(out, 0);
+    sg_msg_end(out);
+    send_reply(s);
+    return SG_ABSORB;
+}
+
 enum sg_verdict sg_reply_error(struct sg_session *s, const struct sg_message *m) {
     struct sg_expectation front;
     if (!sg_expect_front(&s->expect, &front)) {
         return SG_FORWARD;
     }
     if (front.disposition == SG_REPLY_HIDE) {
+        keep_renewal_error(s, m);
         return SG_ABSORB;
+    }
+    if (front.side && is_for_want_of_renewal(s, m, front.side)) {
+        return say_renewal_error(s);
     }
     if (!front.side) {
         return SG_FORWARD;

@@ -5,16 +5,12 @@
  * up in the state that an error leaves behind (transaction failed, rest of the pipeline skipped). So the server is sent
  * a statement that cannot parse, in the refused one's place, and its error is replaced by ours when it comes. Nothing
  * of the refused text reaches the server.
- *
- * Renewing. A statement prepared in an older epoch is closed and prepared again before it is used; the two replies are
- * swallowed. A cancel cannot hit "our" statement instead of the client's: Close and Parse come in the same batch right
- * before the client's message, an error in them is the error of that message, and the server skips the rest of the
- * batch exactly as if the client's own message had been cancelled.
  */
 #include "session_rewrite.h"
 
-#include "deallocate.h"
 #include "session_copy.h"
+#include "session_renew.h"
+#include "session_sql.h"
 
 #include <stdlib.h>
 
@@ -23,6 +19,8 @@
 /* For a refused Bind or Describe. Its Parse fails, so no statement of this name ever exists. */
 #define REFUSED_NAME   "segue_refused"
 #define HEAD_MAX_BYTES 4096u /* two names; the server cuts them at 63 bytes */
+/* While nothing is mapped, a longer text passes unread: it might hold a PREPARE, and that is noted. */
+#define READ_MAX_BYTES (1u << 20)
 
 /* ---- How much to hold ---- */
 
@@ -33,8 +31,12 @@ static const struct sg_installed *snapshot_in_force(const struct sg_session *s) 
 /* Does it matter which statement a Bind names? Not while all are right as they are and none was rewritten. */
 static bool are_names_needed(const struct sg_session *s) {
     const struct sg_statements *st = &s->statements;
-    return s->has_deallocations || sg_copy_has_portals(s) ||
+    return s->has_prepared_sql || s->portals.first ||
            (st->versions > 0 && (st->rewritten > 0 || st->uniform_epoch != snapshot_in_force(s)->epoch));
+}
+
+static size_t longest_query(const struct sg_session *s) {
+    return snapshot_in_force(s)->mappings == 0 ? READ_MAX_BYTES : SG_STATEMENT_HOLD_BYTES;
 }
 
 static size_t parse_need(const struct sg_session *s, const struct sg_message *m) {
@@ -55,10 +57,7 @@ size_t sg_rewrite_need(const struct sg_session *s, const struct sg_message *m) {
     bool is_small = m->body_bytes <= HEAD_MAX_BYTES;
     switch (m->type) {
     case 'Q':
-        if (snapshot_in_force(s)->mappings == 0) {
-            return is_small ? m->body_bytes : 0; /* it may be PREPARE */
-        }
-        return m->body_bytes <= SG_STATEMENT_HOLD_BYTES ? m->body_bytes : 0;
+        return m->body_bytes <= longest_query(s) ? m->body_bytes : 0;
     case 'P':
         return parse_need(s, m);
     case 'B':
@@ -68,7 +67,7 @@ size_t sg_rewrite_need(const struct sg_session *s, const struct sg_message *m) {
     case 'C':
         return s->statements.versions > 0 && is_small ? m->body_bytes : 0;
     case 'E':
-        return (sg_copy_has_portals(s) || s->deallocation) && is_small ? m->body_bytes : 0;
+        return s->portals.first && is_small ? m->body_bytes : 0;
     default:
         return 0;
     }
@@ -76,7 +75,7 @@ size_t sg_rewrite_need(const struct sg_session *s, const struct sg_message *m) {
 
 /* ---- Sending ---- */
 
-static void send_message(struct sg_session *s) {
+void sg_rewrite_send(struct sg_session *s) {
     struct sg_buf *message = &s->worker->message;
     sg_flow_emit(&s->from_client, message->data, message->len);
     message->len = 0;
@@ -95,7 +94,7 @@ static struct sg_side *error_side(struct sg_session *s, const struct sg_error *e
 
 static enum sg_verdict refuse_query(struct sg_session *s, const struct sg_error *err) {
     sg_msg_query(&s->worker->message, SG_SPAN_LIT(UNPARSABLE));
-    send_message(s);
+    sg_rewrite_send(s);
     sg_session_expect(s, SG_EXPECT_QUERY, SG_REPLY_REPLACE_ERROR, error_side(s, err));
     return SG_ABSORB;
 }
@@ -107,8 +106,12 @@ static void send_failing_parse(struct sg_session *s, struct sg_span name, const 
         side->version = sg_statements_add_close(&s->statements, name);
     }
     sg_msg_parse(&s->worker->message, name, SG_SPAN_LIT(UNPARSABLE), 0, NULL);
-    send_message(s);
+    sg_rewrite_send(s);
     sg_session_expect(s, SG_EXPECT_PARSE, SG_REPLY_REPLACE_ERROR, side);
+}
+
+void sg_rewrite_fail(struct sg_session *s, const struct sg_error *err) {
+    send_failing_parse(s, SG_SPAN_LIT(REFUSED_NAME), err);
 }
 
 static enum sg_verdict refuse_parse(struct sg_session *s, struct sg_span name, const struct sg_error *err) {
@@ -127,7 +130,7 @@ static void set_too_long(struct sg_error *err) {
     sg_error_hint(err, "Send large values as parameters, or with COPY.");
 }
 
-static void set_not_remembered(struct sg_error *err) {
+void sg_rewrite_set_not_remembered(struct sg_error *err) {
     sg_error_set(err, SG_SQLSTATE_PROGRAM_LIMIT_EXCEEDED, "segue cannot remember the text of this prepared statement");
     sg_error_detail(err,
                     "A migration is under way in this database, and a prepared statement must be rewritten in each "
@@ -137,8 +140,7 @@ static void set_not_remembered(struct sg_error *err) {
 
 /* ---- Planning ---- */
 
-/* NULL: the text goes out as it is. The result is valid until the next call. */
-static const struct sg_plan *plan_of(struct sg_session *s, struct sg_span sql, enum sg_star star, bool extended) {
+const struct sg_plan *sg_rewrite_plan(struct sg_session *s, struct sg_span sql, enum sg_star star, bool extended) {
     if (s->pin->mappings == 0) {
         return NULL;
     }
@@ -157,198 +159,87 @@ static const struct sg_plan *plan_of(struct sg_session *s, struct sg_span sql, e
     return plan && plan->action == SG_PASS ? NULL : plan;
 }
 
-static bool is_refusal(const struct sg_plan *plan) {
-    return plan && plan->action == SG_REFUSE;
+void sg_rewrite_note_use(struct sg_session *s, const struct sg_version *v) {
+    if (v->plan) {
+        sg_snapshot_note_use(s->pin->snapshot, v->plan->used_old);
+    }
 }
 
-/* What maps positions in the server's errors back into the client's text. */
-static void side_set_plan(struct sg_side *side, const struct sg_plan *plan, struct sg_text *text) {
+void sg_rewrite_side_plan(struct sg_side *side, const struct sg_plan *plan, struct sg_text *text) {
     side->plan = sg_plan_ref(plan);
     side->text = sg_text_ref(text);
 }
 
-/* ---- SQL that makes, runs and ends prepared statements ---- */
-
-static void send_parse(struct sg_session *s, struct sg_span name, struct sg_text *text, const struct sg_plan *plan,
-                       enum sg_star star, enum sg_disposition disposition) {
-    struct sg_side *side = sg_worker_side(s->worker);
-    side->version = sg_statements_add(&s->statements, name, text, plan, s->pin->epoch);
-    side->version->batch = s->batch;
-    side->version->star = star;
-    if (plan) {
-        side_set_plan(side, plan, text);
-    }
-    sg_msg_parse(&s->worker->message, name, plan ? plan->sql : sg_text_sql(text), text->nparams, sg_text_oids(text));
-    send_message(s);
-    sg_session_expect(s, SG_EXPECT_PARSE, disposition, side);
-}
-
-/* The transaction has failed for certain: the server answers everything with 25P02, a renewed Parse as well, but not
- * the Close before it. */
-static bool is_known_failed(const struct sg_session *s) {
-    return s->tx_status == 'E' && s->expect.runs == 0;
-}
-
-static bool is_same_sql(const struct sg_version *v, const struct sg_plan *plan) {
-    struct sg_span before = v->plan ? v->plan->sql : sg_text_sql(v->text);
-    struct sg_span now = plan ? plan->sql : sg_text_sql(v->text);
-    return sg_span_eq(before, now);
-}
-
-/* What the completion of this text does to what is remembered; NULL: nothing. */
-static struct sg_side *deallocation_side(struct sg_session *s, struct sg_span sql) {
-    char name[SG_NAME_BYTES];
-    if (sg_deallocation_of(sql, name) != SG_DEALLOCATE_ONE || !sg_statements_find(&s->statements, sg_span_of(name))) {
-        return NULL;
-    }
-    struct sg_side *side = sg_worker_side(s->worker);
-    side->version = sg_statements_add_close(&s->statements, sg_span_of(name));
-    return side;
-}
-
-/* A Query ends the unnamed statement, also if it fails. side may be NULL, and is returned or made. */
-static struct sg_side *end_unnamed(struct sg_session *s, struct sg_side *side) {
-    if ((side && side->version) || !sg_statements_find(&s->statements, SG_SPAN_LIT(""))) {
-        return side;
-    }
-    side = side ? side : sg_worker_side(s->worker);
-    side->version = sg_statements_add_close(&s->statements, SG_SPAN_LIT(""));
-    return side;
-}
-
-/* PREPARE in SQL: a statement like those of Parse, and EXECUTE names either. */
-static struct sg_side *sql_prepare_side(struct sg_session *s, const struct sg_sql_statement *sql) {
-    bool is_remembered = s->statements.text_bytes + sql->inner.len <= s->worker->shared->config.session_statement_bytes;
-    struct sg_text *text = is_remembered ? sg_text_intern(&s->worker->texts, sql->inner, 0, NULL) : NULL;
-    struct sg_side *side = sg_worker_side(s->worker);
-    side->version = sg_statements_add(&s->statements, sg_span_of(sql->name), text, NULL, s->pin->epoch);
-    side->version->batch = s->batch;
-    side->version->star = s->pin->mappings == 0 ? SG_STAR_OLD : s->star;
-    side->version->has_types = sql->has_types;
-    sg_text_unref(text);
-    return side;
-}
-
-static void set_prepared_before(struct sg_error *err, struct sg_span name) {
-    sg_error_set(err, SG_SQLSTATE_FEATURE_NOT_SUPPORTED,
-                 "segue cannot prepare statement \"%.*s\" again for the migration that is under way", (int)name.len,
-                 name.ptr);
-    sg_error_detail(err, "It was prepared by PREPARE with declared parameter types, or is executed inside a pipeline.");
-    sg_error_hint(err, "DEALLOCATE it and PREPARE it again, without parameter types.");
-}
-
-/* As renew, ahead of a Query: with a Sync, because a Query behind an error would be skipped. */
-static void renew_for_execute(struct sg_session *s, struct sg_span name, struct sg_version *v,
-                              const struct sg_plan *plan) {
-    static const uint8_t sync[] = {'S', 0, 0, 0, 4};
-    sg_msg_close(&s->worker->message, 'S', name);
-    send_message(s);
-    sg_session_expect(s, SG_EXPECT_CLOSE, SG_REPLY_HIDE, NULL);
-    send_parse(s, name, v->text, plan, v->star, SG_REPLY_HIDE);
-    sg_flow_emit(&s->from_client, sync, sizeof(sync));
-    sg_session_expect(s, SG_EXPECT_SYNC, SG_REPLY_HIDE, NULL);
-    sg_count(&s->worker->counters.reprepared, 1);
-}
-
-/* EXECUTE of a statement that may be of an older epoch. False: it must be refused. */
-static bool prepare_execute(struct sg_session *s, struct sg_span name, struct sg_error *reterr) {
-    struct sg_statement *statement = sg_statements_find(&s->statements, name);
-    struct sg_version *v = statement ? statement->newest : NULL;
-    if (!v || v->is_gone || (v->epoch == s->pin->epoch && !v->is_lost) || is_known_failed(s)) {
-        return true;
-    }
-    if (!v->text) {
-        set_not_remembered(reterr);
-        return s->pin->mappings == 0;
-    }
-    const struct sg_plan *plan = plan_of(s, sg_text_sql(v->text), v->star, true);
-    if (is_refusal(plan)) {
-        *reterr = *plan->error;
-        return false;
-    }
-    if (!v->is_lost && is_same_sql(v, plan)) {
-        sg_version_carry_over(&s->statements, v, plan, s->pin->epoch);
-        return true;
-    }
-    if (v->has_types || v->is_pending || s->is_unsynced) {
-        set_prepared_before(reterr, name);
-        return false;
-    }
-    renew_for_execute(s, name, v, plan);
-    return true;
-}
-
-static enum sg_verdict forward_query(struct sg_session *s, const struct sg_message *m) {
-    struct sg_query query;
-    struct sg_side *side = NULL;
-    if (m->have == m->body_bytes && sg_query_read(m->body, m->have, &query) == SG_READ_OK) {
-        char name[SG_NAME_BYTES];
-        struct sg_sql_statement sql = sg_sql_statement_of(query.sql);
-        struct sg_error err = {0};
-        if (sql.kind == SG_SQL_EXECUTE && !prepare_execute(s, sg_span_of(sql.name), &err)) {
-            return refuse_query(s, &err);
-        }
-        side = sql.kind == SG_SQL_PREPARE ? sql_prepare_side(s, &sql) : deallocation_side(s, query.sql);
-        s->is_clearing = s->statements.versions > 0 && sg_deallocation_of(query.sql, name) == SG_DEALLOCATE_ALL;
-    }
-    sg_session_expect(s, SG_EXPECT_QUERY, SG_REPLY_FORWARD, end_unnamed(s, side));
-    return SG_FORWARD;
-}
-
-/* A text that deallocates was parsed, and now it is bound: to the unnamed portal, as drivers do it. */
-static void note_bound_text(struct sg_session *s, struct sg_span portal, const struct sg_version *v) {
-    char name[SG_NAME_BYTES];
-    if (portal.len > 0) {
-        return;
-    }
-    sg_text_unref(s->deallocation);
-    s->deallocation = NULL;
-    if (s->has_deallocations && v && v->text && sg_deallocation_of(sg_text_sql(v->text), name) == SG_DEALLOCATE_ONE) {
-        s->deallocation = sg_text_ref(v->text);
-    }
-}
-
-struct sg_side *sg_rewrite_execute(struct sg_session *s, const struct sg_message *m) {
-    struct sg_execute execute;
-    if (!s->deallocation || m->have < m->body_bytes || sg_execute_read(m->body, m->have, &execute) != SG_READ_OK ||
-        execute.portal.len > 0) {
-        return NULL;
-    }
-    return deallocation_side(s, sg_text_sql(s->deallocation));
-}
-
 /* ---- Query ---- */
+
+static struct sg_side *side_or_new(struct sg_session *s, struct sg_side *side) {
+    return side ? side : sg_worker_side(s->worker);
+}
+
+/* plan NULL: the text goes out as it is. side may be NULL. */
+static enum sg_verdict send_query(struct sg_session *s, struct sg_span sql, const struct sg_plan *plan,
+                                  struct sg_side *side) {
+    if (plan) {
+        side = side_or_new(s, side);
+        side->plan = sg_plan_ref(plan);
+        side->text = sg_text_intern(&s->worker->texts, sql, 0, NULL);
+        side->is_copy = plan->copy != NULL;
+        sg_msg_query(&s->worker->message, plan->sql);
+        sg_rewrite_send(s);
+        sg_count(&s->worker->counters.rewritten, 1);
+    }
+    /* A Query ends the unnamed statement, also if it fails. */
+    if (sg_statements_find(&s->statements, SG_SPAN_LIT(""))) {
+        side = side_or_new(s, side);
+        side->version = sg_statements_add_close(&s->statements, SG_SPAN_LIT(""));
+    }
+    sg_session_expect(s, SG_EXPECT_QUERY, SG_REPLY_FORWARD, side);
+    return plan ? SG_ABSORB : SG_FORWARD;
+}
+
+static enum sg_verdict on_query(struct sg_session *s, struct sg_span sql, const struct sg_plan *plan) {
+    struct sg_error err = {0};
+    struct sg_prepared_ops ops = {0};
+    struct sg_side *side = NULL;
+    enum sg_renewal renewal = sg_sql_before_query(s, sql, &ops, &err);
+    if (renewal == SG_RENEWAL_WAIT) {
+        return sg_session_stall(s, 0);
+    }
+    if (renewal == SG_RENEWAL_REFUSED) {
+        return refuse_query(s, &err);
+    }
+    if (ops.n > 0) {
+        side = sg_worker_side(s->worker);
+        side->is_renewed = renewal == SG_RENEWAL_SENT;
+        sg_sql_note_query(s, &ops, plan, side);
+    }
+    return send_query(s, sql, plan, side);
+}
 
 enum sg_verdict sg_rewrite_query(struct sg_session *s, const struct sg_message *m) {
     struct sg_error err = {0};
     struct sg_query query = {0};
-    if (s->pin->mappings == 0) {
-        return forward_query(s, m);
+    bool is_read = m->have == m->body_bytes && sg_query_read(m->body, m->have, &query) == SG_READ_OK;
+    if (s->pin->mappings == 0 && !is_read) {
+        s->has_unseen = true; /* longer than is read; a malformed one fails */
+        return send_query(s, query.sql, NULL, NULL);
     }
     if (m->body_bytes > SG_STATEMENT_HOLD_BYTES) {
         set_too_long(&err);
         return refuse_query(s, &err);
     }
-    if (sg_query_read(m->body, m->have, &query) != SG_READ_OK) {
+    if (!is_read) {
         set_malformed(&err);
         return refuse_query(s, &err);
     }
-    const struct sg_plan *plan = plan_of(s, query.sql, s->star, false);
-    if (is_refusal(plan)) {
+    const struct sg_plan *plan = sg_rewrite_plan(s, query.sql, s->star, false);
+    if (sg_rewrite_is_refusal(plan)) {
         return refuse_query(s, plan->error);
     }
-    if (!plan) {
-        return forward_query(s, m);
-    }
-    struct sg_side *side = sg_worker_side(s->worker);
-    side->plan = sg_plan_ref(plan);
-    side->text = sg_text_intern(&s->worker->texts, query.sql, 0, NULL);
-    side->is_copy = plan->copy != NULL;
-    sg_msg_query(&s->worker->message, plan->sql);
-    send_message(s);
-    sg_session_expect(s, SG_EXPECT_QUERY, SG_REPLY_FORWARD, end_unnamed(s, side));
-    sg_count(&s->worker->counters.rewritten, 1);
-    return SG_ABSORB;
+    plan = plan ? sg_plan_ref(plan) : NULL; /* others may be made before it is sent */
+    enum sg_verdict verdict = on_query(s, query.sql, plan);
+    sg_plan_unref(plan);
+    return verdict;
 }
 
 /* ---- Parse ---- */
@@ -362,6 +253,18 @@ static enum sg_verdict forward_parse(struct sg_session *s, struct sg_span name, 
     side->version->star = s->pin->mappings == 0 ? SG_STAR_OLD : s->star;
     sg_session_expect(s, SG_EXPECT_PARSE, SG_REPLY_FORWARD, side);
     return SG_FORWARD;
+}
+
+static void send_parse(struct sg_session *s, struct sg_span name, struct sg_text *text, const struct sg_plan *plan) {
+    struct sg_side *side = sg_worker_side(s->worker);
+    side->version = sg_statements_add(&s->statements, name, text, plan, s->pin->epoch);
+    side->version->batch = s->batch;
+    side->version->star = s->star;
+    sg_rewrite_side_plan(side, plan, text);
+    sg_msg_parse(&s->worker->message, name, plan->sql, text->nparams, sg_text_oids(text));
+    sg_rewrite_send(s);
+    sg_session_expect(s, SG_EXPECT_PARSE, SG_REPLY_FORWARD, side);
+    sg_count(&s->worker->counters.rewritten, 1);
 }
 
 static enum sg_verdict parse_too_long(struct sg_session *s, const struct sg_message *m) {
@@ -385,24 +288,24 @@ enum sg_verdict sg_rewrite_parse(struct sg_session *s, const struct sg_message *
         set_malformed(&err);
         return refuse_parse(s, SG_SPAN_LIT(REFUSED_NAME), &err);
     }
-    enum sg_star star = s->star;
-    const struct sg_plan *plan = plan_of(s, parse.sql, star, true);
-    if (is_refusal(plan)) {
+    const struct sg_plan *plan = sg_rewrite_plan(s, parse.sql, s->star, true);
+    if (sg_rewrite_is_refusal(plan)) {
         return refuse_parse(s, parse.name, plan->error);
     }
     struct sg_text *text = NULL;
     if (s->statements.text_bytes + parse.sql.len <= s->worker->shared->config.session_statement_bytes) {
         text = sg_text_intern(&s->worker->texts, parse.sql, parse.nparams, parse.param_oids);
     } else if (s->pin->mappings > 0) {
-        set_not_remembered(&err);
+        sg_rewrite_set_not_remembered(&err);
         return refuse_parse(s, parse.name, &err);
     }
-    char name[SG_NAME_BYTES];
-    s->has_deallocations = s->has_deallocations || sg_deallocation_of(parse.sql, name) == SG_DEALLOCATE_ONE;
+    if (text) {
+        text->may_prepare = sg_prepared_may_match(parse.sql);
+        s->has_prepared_sql = s->has_prepared_sql || text->may_prepare;
+    }
     enum sg_verdict verdict = SG_ABSORB;
     if (plan) {
-        send_parse(s, parse.name, text, plan, star, SG_REPLY_FORWARD);
-        sg_count(&s->worker->counters.rewritten, 1);
+        send_parse(s, parse.name, text, plan);
     } else {
         verdict = forward_parse(s, parse.name, text);
     }
@@ -412,75 +315,20 @@ enum sg_verdict sg_rewrite_parse(struct sg_session *s, const struct sg_message *
 
 /* ---- Using a statement: Bind, Describe ---- */
 
-/* A Parse in an earlier batch is still unanswered: which version the name stands for is known only when it is. That
- * answer comes by itself, because a Sync lies between. */
-static bool is_ambiguous(const struct sg_session *s, const struct sg_version *v) {
-    if (!v->is_pending || v->batch == s->batch || s->is_copy_in) {
-        return false;
-    }
-    for (const struct sg_version *older = v->older; older; older = older->older) {
-        if (!older->is_gone && (older->is_lost || older->epoch != s->pin->epoch)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void renew(struct sg_session *s, struct sg_span name, struct sg_version *v, const struct sg_plan *plan) {
-    if (name.len > 0) {
-        sg_msg_close(&s->worker->message, 'S', name);
-        send_message(s);
-        sg_session_expect(s, SG_EXPECT_CLOSE, SG_REPLY_SWALLOW, NULL);
-    }
-    send_parse(s, name, v->text, plan, v->star, SG_REPLY_SWALLOW);
-    sg_count(&s->worker->counters.reprepared, 1);
-}
-
-/* Makes sure that the server's statement is right for the pinned epoch. SG_FORWARD: the message may follow. */
-static enum sg_verdict prepare_use(struct sg_session *s, struct sg_span name, struct sg_version *v) {
-    struct sg_error err = {0};
-    if (is_ambiguous(s, v)) {
-        return sg_session_stall(s,
-                                UINT32_MAX); /* looked at anew with every reply: what follows that Sync has none yet */
-    }
-    if ((v->epoch == s->pin->epoch && !v->is_lost) || is_known_failed(s)) {
-        return SG_FORWARD;
-    }
-    if (v->has_types && s->pin->mappings > 0) {
-        set_prepared_before(&err, name);
-        send_failing_parse(s, SG_SPAN_LIT(REFUSED_NAME), &err);
-        return SG_FORWARD;
-    }
-    if (!v->text) {
-        if (s->pin->mappings > 0) {
-            set_not_remembered(&err);
-            send_failing_parse(s, SG_SPAN_LIT(REFUSED_NAME), &err);
-        }
-        return SG_FORWARD;
-    }
-    const struct sg_plan *plan = plan_of(s, sg_text_sql(v->text), v->star, true);
-    if (is_refusal(plan)) {
-        send_failing_parse(s, SG_SPAN_LIT(REFUSED_NAME), plan->error);
-    } else if (!v->is_lost && is_same_sql(v, plan)) {
-        sg_version_carry_over(&s->statements, v, plan, s->pin->epoch);
-    } else {
-        renew(s, name, v, plan);
-    }
-    return SG_FORWARD;
-}
-
 static enum sg_verdict use(struct sg_session *s, struct sg_span name, enum sg_expect_kind kind) {
     struct sg_statement *statement = sg_statements_find(&s->statements, name);
     struct sg_side *side = NULL;
     if (statement && !statement->newest->is_gone) {
-        if (prepare_use(s, name, statement->newest) == SG_STALL) {
+        struct sg_version *newest = statement->newest;
+        bool may_run = newest->text && newest->text->may_prepare && !newest->is_sql;
+        if ((may_run && sg_sql_use(s, newest->text) == SG_STALL) || sg_renew_before_use(s, name, newest) == SG_STALL) {
             return SG_STALL;
         }
         const struct sg_version *v = statement->newest;
+        sg_rewrite_note_use(s, v);
         if (v->plan) {
-            sg_snapshot_note_use(s->pin->snapshot, v->plan->used_old);
             side = sg_worker_side(s->worker);
-            side_set_plan(side, v->plan, v->text);
+            sg_rewrite_side_plan(side, v->plan, v->text);
         }
     }
     sg_session_expect(s, kind, SG_REPLY_FORWARD, side);
@@ -490,7 +338,7 @@ static enum sg_verdict use(struct sg_session *s, struct sg_span name, enum sg_ex
 static enum sg_verdict forward_malformed(struct sg_session *s, enum sg_expect_kind kind) {
     struct sg_error err = {0};
     set_malformed(&err);
-    send_failing_parse(s, SG_SPAN_LIT(REFUSED_NAME), &err);
+    sg_rewrite_fail(s, &err);
     sg_session_expect(s, kind, SG_REPLY_FORWARD, NULL);
     return SG_FORWARD;
 }
@@ -508,8 +356,7 @@ enum sg_verdict sg_rewrite_bind(struct sg_session *s, const struct sg_message *m
     if (verdict == SG_FORWARD) {
         const struct sg_statement *statement = sg_statements_find(&s->statements, head.statement);
         const struct sg_version *version = statement ? statement->newest : NULL;
-        sg_copy_bind(s, head.portal, version);
-        note_bound_text(s, head.portal, version);
+        sg_portals_bind(&s->portals, head.portal, version);
     }
     return verdict;
 }
@@ -528,6 +375,18 @@ enum sg_verdict sg_rewrite_describe(struct sg_session *s, const struct sg_messag
         return SG_FORWARD;
     }
     return use(s, target.name, SG_EXPECT_DESCRIBE);
+}
+
+struct sg_side *sg_rewrite_execute(struct sg_session *s, const struct sg_message *m) {
+    struct sg_execute execute;
+    if (!s->portals.first || m->have < m->body_bytes || sg_execute_read(m->body, m->have, &execute) != SG_READ_OK) {
+        return NULL; /* malformed: the server says so */
+    }
+    const struct sg_portal *portal = sg_portals_find(&s->portals, execute.portal);
+    if (!portal) {
+        return NULL;
+    }
+    return portal->plan && portal->plan->copy ? sg_copy_side(s, portal) : sg_sql_execute(s, portal);
 }
 
 enum sg_verdict sg_rewrite_close(struct sg_session *s, const struct sg_message *m) {

@@ -18,4 +18,21 @@ enum sg_verdict sg_rewrite_describe(struct sg_session *s, const struct sg_messag
 struct sg_side *sg_rewrite_execute(struct sg_session *s, const struct sg_message *m);
 enum sg_verdict sg_rewrite_close(struct sg_session *s, const struct sg_message *m);
 
+/* ---- For session_renew.c and session_sql.c ---- */
+
+/* NULL: the text goes out as it is. The result is valid until the next call. */
+const struct sg_plan *sg_rewrite_plan(struct sg_session *s, struct sg_span sql, enum sg_star star, bool extended);
+static inline bool sg_rewrite_is_refusal(const struct sg_plan *plan) {
+    return plan && plan->action == SG_REFUSE;
+}
+/* Which of its mappings' names a statement uses is noted with each use. */
+void sg_rewrite_note_use(struct sg_session *s, const struct sg_version *v);
+/* What maps positions in the server's errors back into the client's text. */
+void sg_rewrite_side_plan(struct sg_side *side, const struct sg_plan *plan, struct sg_text *text);
+/* The message under construction goes out, before the client's. */
+void sg_rewrite_send(struct sg_session *s);
+/* The batch fails here, with this error. */
+void sg_rewrite_fail(struct sg_session *s, const struct sg_error *err);
+void sg_rewrite_set_not_remembered(struct sg_error *err);
+
 #endif

@@ -16,6 +16,7 @@
  */
 #include "session_copy.h"
 #include "session_reply.h"
+#include "session_sql.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -133,11 +134,20 @@ static void confirm_version(struct sg_session *s, struct sg_expectation *entry) 
     }
 }
 
+/* A version was closed by us: until it is prepared again the server does not have it, whatever happens on the way. */
+static void lose_closed(struct sg_session *s, const struct sg_expectation *entry) {
+    const struct sg_version *renewal = entry->side ? entry->side->renewal : NULL;
+    for (struct sg_version *v = renewal ? renewal->older : NULL; v; v = v->older) {
+        sg_statements_lost(&s->statements, v);
+    }
+}
+
 static enum sg_verdict complete(struct sg_session *s, enum sg_expect_kind kind) {
     struct sg_expectation entry;
     if (!seek(s, kind) || !sg_expect_pop(&s->expect, &entry)) {
         return SG_FORWARD;
     }
+    lose_closed(s, &entry);
     confirm_version(s, &entry);
     sg_session_discard(s, &entry);
     drop_markers(s);
@@ -145,13 +155,21 @@ static enum sg_verdict complete(struct sg_session *s, enum sg_expect_kind kind) 
     return is_ours ? SG_ABSORB : SG_FORWARD;
 }
 
+static void note_tag(struct sg_session *s, struct sg_span tag) {
+    struct sg_expectation front;
+    if (sg_span_eq_cstr(tag, "DEALLOCATE ALL") || sg_span_eq_cstr(tag, "DISCARD ALL")) {
+        sg_statements_forget_all(&s->statements);
+    } else if (sg_expect_front(&s->expect, &front) && front.kind == SG_EXPECT_QUERY && front.side) {
+        sg_sql_completed(s, front.side, tag);
+    }
+}
+
 static enum sg_verdict on_command_complete(struct sg_session *s, const struct sg_message *m) {
     struct sg_span tag;
     s->is_copy_in = false;
     if (s->statements.versions > 0 && m->have == m->body_bytes &&
-        sg_command_tag_read(m->body, m->have, &tag) == SG_READ_OK &&
-        (sg_span_eq_cstr(tag, "DEALLOCATE ALL") || sg_span_eq_cstr(tag, "DISCARD ALL"))) {
-        sg_statements_forget_all(&s->statements);
+        sg_command_tag_read(m->body, m->have, &tag) == SG_READ_OK) {
+        note_tag(s, tag);
     }
     return is_front(s, SG_EXPECT_QUERY) ? SG_FORWARD : complete(s, SG_EXPECT_EXECUTE);
 }
@@ -174,7 +192,7 @@ static enum sg_verdict on_copy_in(struct sg_session *s, const struct sg_message 
 static void end_transaction(struct sg_session *s) {
     sg_count(&s->worker->counters.transactions, 1);
     if (s->expect.len == 0) {
-        sg_copy_forget_portals(s);
+        sg_portals_forget(&s->portals);
     }
     if (s->pin && s->expect.len == 0) {
         sg_worker_unpin(s->worker, s);
@@ -222,6 +240,11 @@ static enum sg_verdict pop_ready(struct sg_session *s) {
     return entry.disposition == SG_REPLY_HIDE ? SG_ABSORB : SG_FORWARD;
 }
 
+static bool is_front_hidden(const struct sg_session *s) {
+    struct sg_expectation front;
+    return sg_expect_front(&s->expect, &front) && front.disposition == SG_REPLY_HIDE;
+}
+
 static enum sg_verdict on_ready(struct sg_session *s, const struct sg_message *m) {
     char status = 0;
     if (sg_ready_read(m->body, m->have, &status) != SG_READ_OK) {
@@ -229,6 +252,9 @@ static enum sg_verdict on_ready(struct sg_session *s, const struct sg_message *m
     }
     s->tx_status = status;
     s->is_copy_in = false;
+    if (!is_front_hidden(s)) {
+        sg_buf_free(&s->renewal_error); /* of the Query that this answers */
+    }
     s->is_skipping = false; /* it answers a Sync that was not expected to be answered: nothing is skipped any more */
     enum sg_verdict verdict = pop_ready(s);
     s->is_answered = false;
@@ -248,13 +274,10 @@ static void undo_failed_parse(struct sg_session *s, struct sg_expectation *entry
         return;
     }
     bool is_unnamed = version->of->name_len == 0;
-    struct sg_version *older = version->older;
     entry->side->version = NULL;
     sg_statements_undo(&s->statements, version);
     if (is_unnamed) {
         sg_statements_forget(&s->statements, SG_SPAN_LIT("")); /* the server drops the old one first */
-    } else if (entry->disposition != SG_REPLY_FORWARD && older) {
-        sg_statements_lost(&s->statements, older);
     }
 }
 
@@ -299,6 +322,9 @@ static enum sg_verdict on_error(struct sg_session *s, const struct sg_message *m
         break;
     default: /* ReadyForQuery follows, or the end of the connection */
         undo_version(s, front.side);
+        if (front.side) {
+            sg_sql_undo(s, front.side);
+        }
         break;
     }
     return verdict;

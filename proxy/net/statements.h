@@ -27,6 +27,7 @@ struct sg_text {
     UT_hash_handle hh;
     uint32_t refs;
     uint16_t nparams;
+    bool may_prepare; /* of a Parse: it may be SQL that makes, runs or ends prepared statements (segue/prepared.h) */
     size_t sql_len;
     size_t key_len; /* of bytes */
     char bytes[];   /* text, NUL, nparams big-endian int32 */
@@ -58,10 +59,10 @@ struct sg_version {
     uint64_t epoch;             /* whose mappings plan is right for */
     uint64_t batch;             /* of the session, when it was sent */
     enum sg_star star;          /* for its whole life: the result shape must not change */
-    bool has_types;             /* by PREPARE in SQL, with parameter types declared by name */
+    bool is_sql;                /* made by PREPARE in SQL, which is what text holds */
     bool is_pending;
     bool is_gone; /* Close */
-    bool is_lost; /* the server no longer has it: preparing it again failed */
+    bool is_lost; /* the server no longer has it, and the client does not know */
 };
 
 struct sg_statement {
@@ -90,7 +91,7 @@ struct sg_version *sg_statements_add(struct sg_statements *st, struct sg_span na
 struct sg_version *sg_statements_add_close(struct sg_statements *st, struct sg_span name);
 void sg_statements_confirm(struct sg_statements *st, struct sg_version *version);
 void sg_statements_undo(struct sg_statements *st, struct sg_version *version);
-/* The server closed the version and then failed to prepare it again. */
+/* The server has closed the version; it is to be prepared again. */
 void sg_statements_lost(struct sg_statements *st, struct sg_version *version);
 /* The server forgot the confirmed version of this name: a simple Query ends the unnamed statement. */
 void sg_statements_forget(struct sg_statements *st, struct sg_span name);

@@ -185,7 +185,7 @@ static void take_sql(struct reader *reader, const char *text, int line) {
 
 /* Blocks that only execute.py reads. */
 static bool is_for_execution(const char *info) {
-    static const char *const names[] = {"rows", "oracle", "parameters", "setup"};
+    static const char *const names[] = {"rows", "oracle", "parameters", "setup", "then"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (strcmp(info, names[i]) == 0) {
             return true;

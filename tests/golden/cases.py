@@ -57,6 +57,7 @@ class Case:
     refused: dict = field(default_factory=dict)  # phase -> what the refusal says
     oracle: str = None
     setup: str = None
+    then: str = None
     parameters: list = None
     options: dict = field(default_factory=dict)
 
@@ -109,7 +110,7 @@ def _on_block(file, case, info, text, line):
             case.options = _options(text)
     elif word == "sql":
         case.sql, case.line = text, line
-    elif word in ("oracle", "setup"):
+    elif word in ("oracle", "setup", "then"):
         setattr(case, word, text)
     elif word == "parameters":
         case.parameters = [None if p == "NULL" else p for p in text.split("\n")]

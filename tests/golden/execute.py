@@ -167,12 +167,15 @@ class State:
         parameters = [] if case.options.get("extended") == "on" else case.parameters
         types = None if parameters is None else self.conn.parameter_types(sql)
         results = self.conn.query(sql, parameters)
+        if case.then:
+            results += self.conn.query(case.then)
         if "order by" not in sql.lower():
             for result in results:
                 result.rows.sort(key=repr)
         contents = None if any(r.sqlstate for r in results) else self.contents()
         if self.conn.in_transaction():
             self.conn.must("ROLLBACK")
+            self.conn.must("DEALLOCATE ALL")  # which no ROLLBACK does
         else:
             self.close()  # the statement committed: the next case starts from new tables
         return results, contents, types

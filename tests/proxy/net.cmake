@@ -1,4 +1,3 @@
-segue_unit_test(test_net_deallocate SOURCES test_net_deallocate.c LINKS segue_proxy)
 segue_unit_test(test_net_expect SOURCES test_net_expect.c LINKS segue_proxy)
 segue_unit_test(test_net_flow SOURCES test_net_flow.c LINKS segue_proxy)
 segue_unit_test(test_net_hub SOURCES test_net_hub.c LINKS segue_proxy)

@@ -1,0 +1,240 @@
+#include "session_sql.h"
+
+#include "session_renew.h"
+#include "session_rewrite.h"
+
+#include <stdlib.h>
+
+/* EXECUTE of a statement whose text is EXECUTE ..., sent through Parse: deeper than anybody would go. */
+#define NESTING_MAX 4
+
+struct sg_outcome {
+    struct sg_outcome *next;
+    enum sg_prepared_kind kind;
+    struct sg_version *version; /* pending; NULL: of a name that is not remembered */
+};
+
+static void read_ops(struct sg_session *s, struct sg_span sql, struct sg_prepared_ops *ret_ops) {
+    sg_prepared_read(&s->worker->desk.scratch, sql, ret_ops);
+}
+
+static void set_unseen(struct sg_error *err, const struct sg_prepared_op *op) {
+    sg_error_set(err, SG_SQLSTATE_FEATURE_NOT_SUPPORTED, "segue does not know what prepared statement \"%s\" is",
+                 op->name ? op->name : "U&...");
+    sg_error_detail(
+        err, "A migration is under way in this database, and a prepared statement must be rewritten for it. This "
+             "session prepared statements by a text too long to be read, or under a name spelt with escapes.");
+    sg_error_hint(err, "DEALLOCATE it and PREPARE it again, under a plain name and in a message of its own.");
+}
+
+/* It may have been made by a text that was not read. */
+static bool is_unseen(struct sg_session *s, const struct sg_prepared_op *op) {
+    return s->has_unseen && s->pin->mappings > 0 &&
+           (!op->name || !sg_statements_find(&s->statements, sg_span_of(op->name)));
+}
+
+/* ---- Query: before ---- */
+
+/* The same text has made or ended the statement before it comes to op, or has run it: then it was looked at. */
+static bool is_settled_here(const struct sg_prepared_ops *ops, const struct sg_prepared_op *op) {
+    for (const struct sg_prepared_op *before = ops->v; before < op; before++) {
+        bool is_same = before->name && op->name && strcmp(before->name, op->name) == 0;
+        if (before->kind == SG_PREPARED_END_ALL || is_same) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_remembered(const struct sg_session *s, struct sg_span sql) {
+    return s->statements.text_bytes + sql.len <= s->worker->shared->config.session_statement_bytes;
+}
+
+static enum sg_renewal before_op(struct sg_session *s, const struct sg_prepared_ops *ops,
+                                 const struct sg_prepared_op *op, bool is_settled, struct sg_error *reterr) {
+    if (op->kind == SG_PREPARED_MAKE && s->pin->mappings > 0 && !is_remembered(s, op->sql)) {
+        sg_rewrite_set_not_remembered(reterr);
+        return SG_RENEWAL_REFUSED;
+    }
+    if (op->kind != SG_PREPARED_RUN || is_settled_here(ops, op)) {
+        return SG_RENEWAL_NONE;
+    }
+    if (is_unseen(s, op)) {
+        set_unseen(reterr, op);
+        return SG_RENEWAL_REFUSED;
+    }
+    if (!op->name) {
+        return SG_RENEWAL_NONE;
+    }
+    bool is_alone = ops->statements == 1;
+    return sg_renew_before_query(s, sg_span_of(op->name), is_alone, is_settled, reterr);
+}
+
+enum sg_renewal sg_sql_before_query(struct sg_session *s, struct sg_span sql, struct sg_prepared_ops *ret_ops,
+                                    struct sg_error *reterr) {
+    enum sg_renewal result = SG_RENEWAL_NONE;
+    *ret_ops = (struct sg_prepared_ops){0};
+    if (!sg_prepared_may_match(sql)) {
+        return result;
+    }
+    read_ops(s, sql, ret_ops);
+    bool is_settled = s->expect.len == 0; /* before anything of ours is sent */
+    for (size_t i = 0; i < ret_ops->n; i++) {
+        enum sg_renewal one = before_op(s, ret_ops, &ret_ops->v[i], is_settled, reterr);
+        if (one == SG_RENEWAL_WAIT || one == SG_RENEWAL_REFUSED) {
+            return one;
+        }
+        result = one == SG_RENEWAL_SENT ? one : result;
+    }
+    return result;
+}
+
+/* ---- What a statement does ---- */
+
+static struct sg_version *add_made(struct sg_session *s, const char *name, struct sg_text *text,
+                                   const struct sg_plan *plan, enum sg_star star) {
+    struct sg_version *made = sg_statements_add(&s->statements, sg_span_of(name), text, plan, s->pin->epoch);
+    made->batch = s->batch;
+    made->star = star;
+    made->is_sql = true;
+    return made;
+}
+
+/* plan: of the whole text, which may be more than this statement. */
+static struct sg_version *make(struct sg_session *s, const struct sg_prepared_op *op, bool is_alone,
+                               const struct sg_plan *plan) {
+    /* Before the first mapping `*` can only mean the table as it is then: that shape stays the statement's. */
+    enum sg_star star = s->pin->mappings == 0 ? SG_STAR_OLD : s->star;
+    struct sg_text *text = is_remembered(s, op->sql) ? sg_text_intern(&s->worker->texts, op->sql, 0, NULL) : NULL;
+    plan = is_alone || !text ? plan : sg_rewrite_plan(s, op->sql, star, false);
+    struct sg_version *made = add_made(s, op->name, text, text ? plan : NULL, star);
+    sg_text_unref(text);
+    return made;
+}
+
+static struct sg_version *end(struct sg_session *s, const char *name) {
+    struct sg_span span = sg_span_of(name);
+    return name && sg_statements_find(&s->statements, span) ? sg_statements_add_close(&s->statements, span) : NULL;
+}
+
+static struct sg_outcome *outcome_new(enum sg_prepared_kind kind, struct sg_version *version) {
+    struct sg_outcome *outcome = malloc(sizeof(*outcome));
+    if (!outcome) {
+        abort();
+    }
+    *outcome = (struct sg_outcome){.kind = kind, .version = version};
+    return outcome;
+}
+
+void sg_sql_note_query(struct sg_session *s, const struct sg_prepared_ops *ops, const struct sg_plan *plan,
+                       struct sg_side *side) {
+    struct sg_outcome **last = &side->outcomes;
+    for (size_t i = 0; i < ops->n; i++) {
+        const struct sg_prepared_op *op = &ops->v[i];
+        struct sg_version *version = NULL;
+        switch (op->kind) {
+        case SG_PREPARED_MAKE:
+            s->has_unseen = s->has_unseen || !op->name;
+            version = op->name ? make(s, op, ops->statements == 1, plan) : NULL;
+            break;
+        case SG_PREPARED_END:
+            version = end(s, op->name);
+            break;
+        case SG_PREPARED_END_ALL:
+            s->is_clearing = true;
+            continue;
+        case SG_PREPARED_RUN:
+            continue;
+        }
+        *last = outcome_new(op->kind, version);
+        last = &(*last)->next;
+    }
+}
+
+static struct sg_version *take_outcome(struct sg_side *side) {
+    struct sg_outcome *outcome = side->outcomes;
+    struct sg_version *version = outcome->version;
+    side->outcomes = outcome->next;
+    free(outcome);
+    return version;
+}
+
+void sg_sql_completed(struct sg_session *s, struct sg_side *side, struct sg_span tag) {
+    if (!side->outcomes || !sg_span_eq_cstr(tag, sg_prepared_tag(side->outcomes->kind))) {
+        return;
+    }
+    struct sg_version *version = take_outcome(side);
+    if (version) {
+        sg_statements_confirm(&s->statements, version);
+    }
+}
+
+void sg_sql_undo(struct sg_session *s, struct sg_side *side) {
+    while (side->outcomes) {
+        struct sg_version *version = take_outcome(side);
+        if (version) {
+            sg_statements_undo(&s->statements, version);
+        }
+    }
+}
+
+/* ---- Through the extended protocol ---- */
+
+static enum sg_verdict use_nested(struct sg_session *s, const struct sg_text *text, unsigned depth) {
+    struct sg_prepared_ops ops;
+    read_ops(s, sg_text_sql(text), &ops);
+    for (size_t i = 0; i < ops.n && ops.v[i].kind == SG_PREPARED_RUN; i++) {
+        if (is_unseen(s, &ops.v[i])) {
+            struct sg_error err = {0};
+            set_unseen(&err, &ops.v[i]);
+            sg_rewrite_fail(s, &err);
+            continue;
+        }
+        struct sg_span name = sg_span_of(ops.v[i].name);
+        struct sg_statement *statement = name.ptr ? sg_statements_find(&s->statements, name) : NULL;
+        struct sg_version *v = statement ? statement->newest : NULL;
+        if (!v || v->is_gone) {
+            continue;
+        }
+        bool is_nested = v->text && v->text->may_prepare && !v->is_sql && depth < NESTING_MAX;
+        if ((is_nested && use_nested(s, v->text, depth + 1) == SG_STALL) ||
+            sg_renew_before_use(s, name, v) == SG_STALL) {
+            return SG_STALL;
+        }
+        sg_rewrite_note_use(s, statement->newest);
+    }
+    return SG_FORWARD;
+}
+
+enum sg_verdict sg_sql_use(struct sg_session *s, const struct sg_text *text) {
+    return use_nested(s, text, 0);
+}
+
+struct sg_side *sg_sql_execute(struct sg_session *s, const struct sg_portal *portal) {
+    struct sg_prepared_ops ops;
+    struct sg_version *version = NULL;
+    read_ops(s, sg_text_sql(portal->text), &ops);
+    if (ops.n != 1) {
+        return NULL;
+    }
+    switch (ops.v[0].kind) {
+    case SG_PREPARED_MAKE:
+        s->has_unseen = s->has_unseen || !ops.v[0].name;
+        version = ops.v[0].name ? add_made(s, ops.v[0].name, portal->text, portal->plan, portal->star) : NULL;
+        break;
+    case SG_PREPARED_END:
+        version = end(s, ops.v[0].name);
+        break;
+    case SG_PREPARED_END_ALL:
+        s->is_clearing = true;
+        break;
+    case SG_PREPARED_RUN:
+        break;
+    }
+    if (!version) {
+        return NULL;
+    }
+    struct sg_side *side = sg_worker_side(s->worker);
+    side->version = version;
+    return side;
+}
