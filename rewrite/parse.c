@@ -244,6 +244,25 @@ static void convert_function(struct sg_convert *cv, struct sg_statement *out, co
             add_query(cv, out, convert_body(cv, lfirst(cell)));
 }
 
+static void convert_create_as(struct sg_convert *cv, struct sg_statement *out, const CreateTableAsStmt *create) {
+    bool stored = create->objtype == OBJECT_MATVIEW;
+    out->kind = IsA(create->query, ExecuteStmt)   ? SG_STATEMENT_NEW_TABLE /* PREPARE has seen to the query */
+                : !IsA(create->query, SelectStmt) ? SG_STATEMENT_OTHER
+                : stored                          ? SG_STATEMENT_STORED
+                                                  : SG_STATEMENT_CREATE_AS;
+    out->what = stored ? "CREATE MATERIALIZED VIEW" : "CREATE TABLE AS";
+    if (out->kind == SG_STATEMENT_NEW_TABLE) {
+        out->target = sg_convert_relation(cv, create->into->rel);
+        out->if_not_exists = create->if_not_exists && create->into->rel->relpersistence != 't';
+    } else if (stored) {
+        out->target = sg_convert_relation(cv, create->into->rel);
+        add_query(cv, out, sg_convert_query(cv, create->query));
+    } else if (out->kind == SG_STATEMENT_CREATE_AS) {
+        out->query = sg_convert_query(cv, create->query);
+        out->query->into = sg_convert_relation(cv, create->into->rel);
+    }
+}
+
 static void convert_statement(struct sg_convert *cv, struct sg_statement *out, const Node *node) {
     switch (nodeTag(node)) {
     case T_SelectStmt:
@@ -273,26 +292,9 @@ static void convert_statement(struct sg_convert *cv, struct sg_statement *out, c
         out->kind = SG_STATEMENT_CURSOR;
         out->query = sg_convert_query(cv, ((const DeclareCursorStmt *)node)->query);
         return;
-    case T_CreateTableAsStmt: {
-        const CreateTableAsStmt *create = (const CreateTableAsStmt *)node;
-        bool stored = create->objtype == OBJECT_MATVIEW;
-        out->kind = IsA(create->query, ExecuteStmt)   ? SG_STATEMENT_NEW_TABLE /* PREPARE has seen to the query */
-                    : !IsA(create->query, SelectStmt) ? SG_STATEMENT_OTHER
-                    : stored                          ? SG_STATEMENT_STORED
-                                                      : SG_STATEMENT_CREATE_AS;
-        out->what = stored ? "CREATE MATERIALIZED VIEW" : "CREATE TABLE AS";
-        if (out->kind == SG_STATEMENT_NEW_TABLE) {
-            out->target = sg_convert_relation(cv, create->into->rel);
-            out->if_not_exists = create->if_not_exists && create->into->rel->relpersistence != 't';
-        } else if (stored) {
-            out->target = sg_convert_relation(cv, create->into->rel);
-            add_query(cv, out, sg_convert_query(cv, create->query));
-        } else if (out->kind == SG_STATEMENT_CREATE_AS) {
-            out->query = sg_convert_query(cv, create->query);
-            out->query->into = sg_convert_relation(cv, create->into->rel);
-        }
+    case T_CreateTableAsStmt:
+        convert_create_as(cv, out, (const CreateTableAsStmt *)node);
         return;
-    }
     case T_ViewStmt:
         convert_view(cv, out, (const ViewStmt *)node);
         return;
