@@ -3,22 +3,21 @@
 #include <stdlib.h>
 
 enum byte_class {
-    B_PLAIN, /* nothing to be decided */
-    B_WORD,
+    B_PLAIN, /* nothing to be decided: letters too; whether a word goes on is seen by looking back */
     B_DIGIT,
     B_QUOTE,
     B_DQUOTE,
     B_DOLLAR,
     B_MINUS,
     B_SLASH,
-    B_DOT,
 };
 
 /* clang-format off */
 static const uint8_t classes[256] = {
-    ['a' ... 'z'] = B_WORD, ['A' ... 'Z'] = B_WORD, ['_'] = B_WORD, [0x80 ... 0xff] = B_WORD,
     ['0' ... '9'] = B_DIGIT, ['\''] = B_QUOTE, ['"'] = B_DQUOTE, ['$'] = B_DOLLAR, ['-'] = B_MINUS, ['/'] = B_SLASH,
-    ['.'] = B_DOT,
+};
+static const bool word_parts[256] = {
+    ['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['_'] = true, [0x80 ... 0xff] = true, ['0' ... '9'] = true, ['$'] = true,
 };
 /* clang-format on */
 
@@ -29,12 +28,17 @@ struct reader {
     bool bad; /* something does not end */
 };
 
-static enum byte_class class_at(const struct reader *r, const char *p) {
-    return p < r->end ? classes[(unsigned char)*p] : B_PLAIN;
+/* NUL beyond the ends. */
+static char byte_at(const struct reader *r, const char *p) {
+    return p >= r->begin && p < r->end ? *p : '\0';
 }
 
-static bool is_word_part(enum byte_class c) {
-    return c == B_WORD || c == B_DIGIT || c == B_DOLLAR;
+static bool is_word_part(char c) {
+    return word_parts[(unsigned char)c];
+}
+
+static bool is_digit(char c) {
+    return c >= '0' && c <= '9';
 }
 
 static void keep(struct reader *r, const char *to) {
@@ -56,19 +60,13 @@ static void add_literal(struct reader *r, const char *at, const char *end) {
 }
 
 /* p is after the opening quote; afterwards, behind the closing one. */
-static void skip_quoted(struct reader *r, char quote, bool escapes) {
+static void skip_quoted(struct reader *r, bool escapes) {
     while (r->p < r->end) {
-        if (!escapes) {
-            const char *q = memchr(r->p, quote, (size_t)(r->end - r->p));
-            r->p = q ? q : r->end;
-            if (!q)
-                break;
-        }
         char c = *r->p++;
         if (c == '\\' && escapes && r->p < r->end) {
             r->p++;
-        } else if (c == quote) {
-            if (r->p >= r->end || *r->p != quote)
+        } else if (c == '\'') {
+            if (byte_at(r, r->p) != '\'')
                 return;
             r->p++;
         }
@@ -76,65 +74,72 @@ static void skip_quoted(struct reader *r, char quote, bool escapes) {
     r->bad = true;
 }
 
+/* What stands before the quote may make the string another thing: E'', B'', X'', N'', U&''. */
+static char prefix_of(const struct reader *r) {
+    const char *before = r->p - 1;
+    char prefix = (char)(byte_at(r, before) | 0x20);
+    if (prefix == '&')
+        prefix = (char)(byte_at(r, --before) | 0x20) == 'u' ? 'u' : '\0';
+    else if (prefix != 'e' && prefix != 'b' && prefix != 'x' && prefix != 'n')
+        return '\0';
+    return is_word_part(byte_at(r, before - 1)) ? '\0' : prefix;
+}
+
 static void read_string(struct reader *r) {
+    char prefix = prefix_of(r);
     const char *at = r->p++;
-    skip_quoted(r, '\'', false);
-    if (!r->bad)
+    skip_quoted(r, prefix == 'e');
+    if (!r->bad && !prefix)
         add_literal(r, at, r->p);
 }
 
+/* The parity of quotes is all that matters of names: a doubled one closes and opens. */
+static void skip_name(struct reader *r) {
+    r->p++;
+    while (r->p < r->end && *r->p != '"')
+        r->p++;
+    r->bad = r->p >= r->end;
+    r->p++;
+}
+
 static const char *skip_digits(const struct reader *r, const char *p) {
-    while (class_at(r, p) == B_DIGIT)
+    while (is_digit(byte_at(r, p)))
         p++;
     return p;
 }
 
 /* 12, 1.5, 1e-6. What touches a word, a dot or a string is not taken for a number. */
 static void read_number(struct reader *r) {
-    const char *p = skip_digits(r, r->p);
-    if (class_at(r, p) == B_DOT && class_at(r, p + 1) == B_DIGIT)
-        p = skip_digits(r, p + 1);
-    if (p < r->end && (*p | 0x20) == 'e') {
-        const char *exponent = p + 1;
-        if (exponent < r->end && (*exponent == '+' || *exponent == '-'))
-            exponent++;
-        p = class_at(r, exponent) == B_DIGIT ? skip_digits(r, exponent) : p;
+    const char *at = r->p, *p = skip_digits(r, at);
+    char before = byte_at(r, at - 1);
+    if (is_word_part(before) || before == '.') {
+        r->p = p;
+        return;
     }
-    enum byte_class next = class_at(r, p);
-    if (!is_word_part(next) && next != B_DOT && next != B_QUOTE && next != B_DQUOTE)
-        add_literal(r, r->p, p);
-    while (is_word_part(class_at(r, p)) || class_at(r, p) == B_DOT)
-        p++;
+    if (byte_at(r, p) == '.' && is_digit(byte_at(r, p + 1)))
+        p = skip_digits(r, p + 1);
+    if ((byte_at(r, p) | 0x20) == 'e') {
+        const char *exponent = p + 1;
+        if (byte_at(r, exponent) == '+' || byte_at(r, exponent) == '-')
+            exponent++;
+        if (is_digit(byte_at(r, exponent)))
+            p = skip_digits(r, exponent);
+    }
     r->p = p;
+    char after = byte_at(r, p);
+    if (!is_word_part(after) && after != '.' && after != '\'' && after != '"')
+        add_literal(r, at, p);
 }
 
-/* A word, or a string or name with a prefix: E'', B'', X'', N'', U&'', U&"". */
-static void skip_word(struct reader *r) {
-    const char *start = r->p;
-    while (is_word_part(class_at(r, r->p)))
-        r->p++;
-    if (r->p - start != 1 || r->p >= r->end)
-        return;
-    char prefix = (char)(*start | 0x20);
-    bool is_string = *r->p == '\'' && (prefix == 'e' || prefix == 'b' || prefix == 'x' || prefix == 'n');
-    bool is_unicode = prefix == 'u' && *r->p == '&' && r->end - r->p >= 2 && (r->p[1] == '\'' || r->p[1] == '"');
-    if (!is_string && !is_unicode)
-        return;
-    r->p += is_unicode ? 2 : 1;
-    skip_quoted(r, r->p[-1], prefix == 'e');
-}
-
-/* $tag$...$tag$, $1, or a dollar that means nothing. */
+/* $tag$...$tag$, $1, or part of a word. */
 static void skip_dollar(struct reader *r) {
     const char *tag = r->p++, *q = r->p;
-    if (class_at(r, q) != B_DIGIT)
-        while (class_at(r, q) == B_WORD || class_at(r, q) == B_DIGIT)
-            q++;
-    if (class_at(r, q) != B_DOLLAR) {
-        while (is_word_part(class_at(r, r->p)))
-            r->p++;
+    if (is_word_part(byte_at(r, tag - 1)) || is_digit(byte_at(r, q)))
         return;
-    }
+    while (is_word_part(byte_at(r, q)) && *q != '$')
+        q++;
+    if (byte_at(r, q) != '$')
+        return;
     size_t tag_len = (size_t)(++q - tag);
     const char *close = memmem(q, (size_t)(r->end - q), tag, tag_len);
     r->bad = !close;
@@ -165,9 +170,6 @@ static void skip_block_comment(struct reader *r) {
 
 static void read_one(struct reader *r) {
     switch (classes[(unsigned char)*r->p]) {
-    case B_WORD:
-        skip_word(r);
-        return;
     case B_DIGIT:
         read_number(r);
         return;
@@ -175,27 +177,19 @@ static void read_one(struct reader *r) {
         read_string(r);
         return;
     case B_DQUOTE:
-        r->p++;
-        skip_quoted(r, '"', false);
+        skip_name(r);
         return;
     case B_DOLLAR:
         skip_dollar(r);
         return;
     case B_MINUS:
-        if (r->end - r->p >= 2 && r->p[1] == '-')
+        if (byte_at(r, ++r->p) == '-')
             skip_line_comment(r);
-        else
-            r->p++;
         return;
     case B_SLASH:
-        if (r->end - r->p >= 2 && r->p[1] == '*')
+        if (byte_at(r, r->p + 1) == '*')
             skip_block_comment(r);
         else
-            r->p++;
-        return;
-    case B_DOT: /* t.5 and .5 are no numbers here */
-        r->p++;
-        while (is_word_part(class_at(r, r->p)))
             r->p++;
         return;
     default:
@@ -227,8 +221,13 @@ bool sg_shape_read(struct sg_shape *shape, struct sg_span text) {
             abort();
     }
     struct reader r = {text.ptr, text.ptr, text.ptr + text.len, text.ptr, shape, false};
-    while (r.p < r.end && !r.bad)
+    while (!r.bad) {
+        while (r.p < r.end && classes[(unsigned char)*r.p] == B_PLAIN)
+            r.p++;
+        if (r.p == r.end)
+            break;
         read_one(&r);
+    }
     if (r.bad || shape->n == 0)
         return false;
     keep(&r, r.end);

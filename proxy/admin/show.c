@@ -94,7 +94,14 @@ static bool show_stats(struct sg_console *console, struct sg_result *result, str
                     {"refused", stats.refused},
                     {"reprepared", stats.reprepared},
                     {"prepared_statements", stats.prepared_statements},
-                    {"prepared_bytes", stats.prepared_bytes}};
+                    {"prepared_bytes", stats.prepared_bytes},
+                    {"plans_not_needed", stats.prefilter_pass},
+                    {"plans_by_text", stats.cache_hit},
+                    {"plans_by_shape", stats.shape_hit},
+                    {"plans_made", stats.cold},
+                    {"plans_evicted", stats.evicted},
+                    {"plan_cache_entries", stats.cache_plans},
+                    {"plan_cache_bytes", stats.cache_bytes}};
     static const char *const names[] = {"name", "value"};
     sg_result_columns(result, names, LEN(names));
     for (size_t i = 0; i < LEN(counters); i++) {

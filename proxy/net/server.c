@@ -192,6 +192,7 @@ void sg_server_stats(const struct sg_server *server, struct sg_server_stats *ret
         const struct sg_counters *counters = &server->workers[i]->counters;
 #define X(name) sum.name += atomic_load_explicit(&counters->name, memory_order_relaxed);
         SG_COUNTERS(X)
+        SG_PLAN_COUNTERS(X)
 #undef X
         const struct sg_texts *texts = &server->workers[i]->texts;
         sum.prepared_statements += atomic_load_explicit(&texts->versions, memory_order_relaxed);

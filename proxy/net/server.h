@@ -69,6 +69,8 @@ struct sg_server_stats {
     uint64_t transactions, statements;                  /* ReadyForQuery with 'I'; Query and Execute messages */
     uint64_t rewritten, refused, reprepared;            /* statements */
     uint64_t prepared_statements, prepared_bytes;       /* now: remembered names and text */
+    /* How texts found their plans (segue/rewrite.h); the cache's plans and bytes: now. */
+    uint64_t prefilter_pass, cache_hit, shape_hit, cold, evicted, cache_plans, cache_bytes;
 };
 void sg_server_stats(const struct sg_server *server, struct sg_server_stats *ret_stats);
 

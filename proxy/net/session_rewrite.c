@@ -153,6 +153,7 @@ const struct sg_plan *sg_rewrite_plan(struct sg_session *s, struct sg_span sql, 
         .extended = extended,
     };
     const struct sg_plan *plan = sg_rewriter_plan(s->worker->rewriter, s->pin->snapshot, &request);
+    sg_worker_count_plans(s->worker);
     if (plan) {
         sg_snapshot_note_use(s->pin->snapshot, plan->used_old);
     }

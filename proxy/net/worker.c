@@ -24,6 +24,14 @@ static void report_oldest(struct sg_worker *w) {
     }
 }
 
+void sg_worker_count_plans(struct sg_worker *w) {
+    struct sg_rewriter_stats stats;
+    sg_rewriter_stats(w->rewriter, &stats);
+#define X(name) atomic_store_explicit(&w->counters.name, stats.name, memory_order_relaxed);
+    SG_PLAN_COUNTERS(X)
+#undef X
+}
+
 void sg_worker_install(struct sg_worker *w) {
     struct sg_snapshot *snapshot = sg_hub_take(w->seat);
     if (!snapshot) {

@@ -43,10 +43,21 @@ struct sg_installed {
     X(refused)         \
     X(reprepared)
 
+/* Of the rewriter, which knows no other threads: copied after each plan. */
+#define SG_PLAN_COUNTERS(X) \
+    X(prefilter_pass)       \
+    X(cache_hit)            \
+    X(shape_hit)            \
+    X(cold)                 \
+    X(evicted)              \
+    X(cache_plans)          \
+    X(cache_bytes)
+
 /* Written by the worker, read by any thread. */
 struct sg_counters {
 #define X(name) _Atomic uint64_t name;
     SG_COUNTERS(X)
+    SG_PLAN_COUNTERS(X)
 #undef X
 };
 
@@ -103,6 +114,8 @@ void sg_worker_free(struct sg_worker *worker);
 
 /* ---- For sessions, on the worker's thread ---- */
 
+/* After a statement has been planned. */
+void sg_worker_count_plans(struct sg_worker *worker);
 /* Takes a newer snapshot out of the mailbox, if there is one. */
 void sg_worker_install(struct sg_worker *worker);
 /* A transaction of the session begins: it sees the installed snapshot until unpinned. */

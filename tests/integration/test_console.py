@@ -169,6 +169,31 @@ def test_show(segue):
     conn.close()
 
 
+def test_statements_that_differ_in_literals_are_planned_once(segue, table):
+    segue.console.run(CREATE)
+    segue.console.start("m")
+    conn = segue.connect()
+    conn.set_session(autocommit=True)
+    cursor = conn.cursor()
+
+    def run(sql):
+        before = {row["name"]: int(row["value"]) for row in segue.console.rows("SHOW STATS")}
+        cursor.execute(sql)
+        after = {row["name"]: int(row["value"]) for row in segue.console.rows("SHOW STATS")}
+        return {name: after[name] - before[name] for name in after if name.startswith("plan") and after[name] != before[name]}
+
+    for i in range(5001, 5004):
+        counted = run(f"INSERT INTO users (user_id, nickname) VALUES ({i}, 'it''s {i * 7919}')")
+        if i == 5001:
+            assert counted["plans_made"] == 1 and counted["plan_cache_entries"] == 1 and counted["plan_cache_bytes"] > 0
+        else:
+            assert counted == {"plans_by_shape": 1}
+    assert run("SELECT 1") == {"plans_not_needed": 1}
+    cursor.execute("SELECT user_id, username, nickname FROM users WHERE user_id > 5000 ORDER BY 1")
+    assert cursor.fetchall() == [(i, f"it's {i * 7919}", f"it's {i * 7919}") for i in range(5001, 5004)]
+    conn.close()
+
+
 def test_the_reference_lists_the_columns(segue, table):
     page = (ROOT / "docs" / "console.md").read_text(encoding="utf-8").split("## What the answers hold")[1]
     segue.console.run(CREATE)
