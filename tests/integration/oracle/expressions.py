@@ -1,6 +1,6 @@
 """Expressions of every type, over whatever columns are in sight."""
 
-from .scope import Ref
+from .scope import Ref, Row, Target
 from .tree import Items, Labelled, Literal, Optional, Value, quote
 from .world import TYPES, WORDS
 
@@ -36,7 +36,7 @@ class Expressions:
     def ref_to(self, entry, column, scope=None, bare=False):
         """A reference to this column. Without a qualifier where nothing else could be meant."""
         name = self.name_of(column)
-        if column.new is None and name in entry.merged and scope is not None and self.dice.random() < 0.5:
+        if name in entry.merged and scope is not None and entry in scope.entries and self.dice.random() < 0.5:
             return Ref(entry, column, name, "", self.spell(name))
         qualified = not bare and not (scope is not None and self.dice.random() < 0.5 and self.is_bare(entry, column, scope))
         qualifier = ""
@@ -105,7 +105,9 @@ class Expressions:
         if common < 0.36:
             inside = inner()
             return Labelled(type_, inside.label, "(", inside, ")")
-        if common < 0.42 and type_ != "int":
+        if common < 0.39 and type_ != "int":
+            return Value(type_, "(ARRAY(", self.query([type_], scope, depth - 1, ordered=True), "))[1]")
+        if common < 0.45 and type_ != "int":
             inside = inner()
             return Labelled(type_, inside.label, "CAST(", inside, f" AS {CASTS[type_]})")
         return getattr(self, "value_" + type_)(scope, depth - 1)
@@ -128,7 +130,8 @@ class Expressions:
             return Value("text", "(", inner("json"), " ->> 'a')")
         if form == 6:
             return Value("text", "(", inner("list"), ")[1]")
-        return Value("text", "format('%s/%L', ", inner(), ", ", inner(), ")")
+        return Value("text", self.dice.choice(["format('%s/%L', ", "concat("]), inner(), ", ", inner(), ")")
+
 
     def value_int(self, scope, depth):
         inner = lambda t="int": self.value(t, scope, depth)  # noqa: E731
@@ -218,7 +221,12 @@ class Expressions:
 
     def condition_on_query(self, scope, depth):
         type_ = self.some_type(scope, ["text", "int", "date", "mood"])
-        form = self.dice.randrange(5)
+        form = self.dice.randrange(6)
+        if form == 5:
+            second = self.some_type(scope, ["text", "int", "date"])
+            both = self.query([type_, second], scope, depth - 1, ordered=True)
+            return Value("bool", "(", self.value(type_, scope, 0), ", ", self.value(second, scope, 0), ") ",
+                         self.dice.choice(["= (", "< ("]), "SELECT one_.* FROM (", both, ") one_ LIMIT 1)")
         if form == 0:
             return Value("bool", self.dice.choice(["EXISTS (", "NOT EXISTS ("]), self.query(None, scope, depth - 1), ")")
         left = self.ref(scope, type_) or self.literal(type_)
@@ -244,8 +252,9 @@ class Expressions:
 
     def returning(self, scope, likely=0.4):
         """RETURNING what the changed row holds."""
-        clause = Optional(" RETURNING ", Items(self.targets(scope, depth=1)))
+        list_ = Items(self.targets(scope, depth=1))
+        if not self.is_open("rows in returning") and self.dice.random() < 0.03:
+            list_.items.append(Target(Value("text", self.dice.choice(["to_jsonb(", "row_to_json("]), Row(scope.entries[0]), ")"), "row_"))
+        clause = Optional(" RETURNING ", list_)
         clause.there = self.dice.random() < likely
         return clause
-
-

@@ -13,7 +13,7 @@ KINDS = [(62, "plain"), (6, "several"), (5, "savepoints"), (5, "prepare"), (3, "
 
 
 # Constructs with a fault that is known and open: they are not drawn until it is mended.
-OPEN = {"prepare", "bare source in merge", "qualified by schema"}
+OPEN = {"prepare"}
 
 
 class Generator(Expressions, Sources, Queries, Writes, Scripts):
@@ -30,7 +30,7 @@ class Generator(Expressions, Sources, Queries, Writes, Scripts):
         """The case of this number: always the same one, whatever was drawn before it."""
         self.dice.seed(f"{self.seed}/{self.style}/{number}")
         self.names, self.literals, self.ctes, self.cte_names = 0, [], [], set()
-        self.written, self.may_draw = set(), True
+        self.written, self.may_draw, self.may_assign_query = set(), True, True
         self.depth = self.dice.choice([1, 2, 2, 3])
         kinds = [(weight, kind) for weight, kind in KINDS if kind not in OPEN]
         kind = self.dice.choices([k for _, k in kinds], [w for w, _ in kinds])[0]

@@ -7,6 +7,9 @@ from .world import TABLES
 ORDERLY = ("text", "int", "date", "mood", "json", "list")
 
 
+RECURSION = ["", "", "", " SEARCH BREADTH FIRST BY n SET at_", " CYCLE n SET again_ USING way_"]
+
+
 class Select(Node):
     """A simple SELECT. Its outputs are those of its list as it stands."""
 
@@ -146,8 +149,11 @@ class Queries:
             if found is not None:
                 first = [Node(found, self.dice.choice(["", " DESC", " NULLS FIRST", " ASC"]))]
         tail = [" ORDER BY ", Items(first + by, least=len(by))]
-        if self.dice.random() < 0.15:
+        pick = self.dice.random()
+        if pick < 0.12:
             tail.append(f" LIMIT {self.dice.randrange(1, 6)}" + self.dice.choice(["", " OFFSET 1"]))
+        elif pick < 0.16:
+            tail.append(f" FETCH FIRST {self.dice.randrange(1, 4)} ROWS " + self.dice.choice(["ONLY", "WITH TIES"]))
         return Wrapped(select, select, *tail)
 
     def order_name(self, outputs, scope):
@@ -225,11 +231,13 @@ class Queries:
         having = Optional(" HAVING ", self.dice.choice(["count(*) > 1", Node("max(", self.value("text", scope, 0), ") <> 'zz'")]))
         having.there = self.dice.random() < 0.3
         select = Select(list_, "SELECT ", list_, " FROM ", from_, self.where(scope, 0.5, 1), " GROUP BY ",
-                        self.grouping(keys), having)
+                        self.grouping(keys, bool(keyed) and len(usable) > 2), having)
         return self.in_order(select, None) if ordered else select
 
-    def grouping(self, keys):
-        return Items(keys)
+    def grouping(self, keys, is_key):
+        if is_key or self.dice.random() < 0.75:
+            return Items(keys)
+        return Node(self.dice.choice(["ROLLUP (", "CUBE (", "GROUPING SETS ((), "]), Items(keys), ")")
 
     def aggregate(self, type_, scope):
         of = lambda t: self.value(t, scope, 1)  # noqa: E731
@@ -240,6 +248,8 @@ class Queries:
             if form == 1:
                 return Value("int", "count(*) FILTER (WHERE ", self.condition(scope, 1), ")")
             return Value("int", "sum(", of("int"), ")::int")
+        if type_ == "text" and self.dice.random() < 0.25:
+            return Value("text", "percentile_disc(0.5) WITHIN GROUP (ORDER BY ", of("text"), ")")
         if type_ == "text":
             value = of("text")
             return Value("text", "string_agg(", value, ", ',' ORDER BY ", value, ")")
@@ -294,7 +304,7 @@ class Queries:
             if name in self.cte_names:
                 name = self.fresh("q")
             if is_recursive and i == 0:
-                made.append(self.recursive_cte(name, outer))
+                made.append(Recursive(self.recursive_cte(name, outer), self.dice.choice(RECURSION)))
             else:
                 query = self.query(None, outer, depth - 1, named=True)
                 how = self.dice.choice(["", "", "", "MATERIALIZED ", "NOT MATERIALIZED "])
@@ -314,7 +324,7 @@ class Queries:
                      self.condition(Scope(more), 0), " WHERE z.n < 2")
         outputs = [Output("n", "int"), Output("v", type_)]
         self.ctes.append((name, lambda: outputs))
-        return Recursive(f"{quote(name)} (n, v) AS (SELECT 1, ", self.ref_to(entry, column), " FROM ", item,
+        return Node(f"{quote(name)} (n, v) AS (SELECT 1, ", self.ref_to(entry, column), " FROM ", item,
                          self.dice.choice([" UNION ", " UNION ALL "]), again, ")")
 
     # ---- A statement of its own ----

@@ -162,3 +162,19 @@ class Star(Node):
         return [output for entry in self.entries for output in entry.star_outputs(self.counted)]
 
 
+class Row(Node):
+    """The row of a table that is written, as a value with both names."""
+
+    __slots__ = ("entry",)
+
+    def __init__(self, entry):
+        super().__init__()
+        self.entry = entry
+
+    def sql(self, text):
+        name = quote(self.entry.name)
+        if not text.twin or not self.entry.table.is_mapped:
+            return name
+        columns = [f"{name}.{quote(c.name)}" for c in self.entry.table.columns]
+        columns += [f"{name}.{quote(c.name)} AS {quote(c.new)}" for c in self.entry.table.columns if c.new]
+        return f"(SELECT row_ FROM (SELECT {', '.join(columns)}) row_)"

@@ -8,17 +8,18 @@ from .world import MAPPED, TABLES
 class TableItem(Node):
     """A table in FROM. On the twin a wrapped one is a sub-select that has its columns under both names."""
 
-    __slots__ = ("entry", "table", "before", "relation", "after")
+    __slots__ = ("entry", "table", "before", "relation", "after", "is_sample")
 
-    def __init__(self, entry, table, before, relation, after):
+    def __init__(self, entry, table, before, relation, after, is_sample=False):
         super().__init__()
+        self.is_sample = is_sample
         self.entry, self.table, self.before, self.relation, self.after = entry, table, before, relation, after
 
     def sql(self, text):
         if text.twin and self.entry.is_wrapped:
             both = [quote(c.name) for c in self.table.columns]
             both += [f"{quote(c.name)} AS {quote(c.new)}" for c in self.table.columns if c.new]
-            after = self.after if self.after else " AS " + quote(self.entry.name)
+            after = self.after if self.after and not self.is_sample else " AS " + quote(self.entry.name)
             return f"(SELECT {', '.join(both)} FROM {self.before}{self.relation}){after}"
         return f"{self.before}{self.relation}{self.after}"
 
@@ -48,6 +49,9 @@ class Sources:
         entry = Entry(alias or table.name, table.columns, table, table.schema if is_schema_named and not alias else None)
         after = "" if alias is None else self.dice.choice([" ", " AS "]) + quote(alias)
         before = "ONLY " if not plain and self.dice.random() < 0.03 else ""
+        if not plain and self.dice.random() < 0.02:
+            after += " TABLESAMPLE bernoulli (100)"
+            return TableItem(entry, table, before, relation, after, is_sample=True), [entry]
         if not plain and self.dice.random() < 0.04:
             after = self.renamed_columns(entry, table)
         return TableItem(entry, table, before, relation, after), [entry]
@@ -83,6 +87,20 @@ class Sources:
         alias = self.fresh("g")
         return Node(f"generate_series(1, {self.dice.randrange(1, 4)}) AS {alias} (n)"), [Entry(alias, [Output("n", "int")])]
 
+    def unnested_item(self, scope):
+        """A function of a column that stands to the left."""
+        found = [f for f in self.columns(scope, outer=0) if f[1].type in ("list", "json", "text")]
+        if not found:
+            return self.function_item()
+        entry, column = self.dice.choice(found)
+        alias, ref = self.fresh("f"), self.ref_to(entry, column)
+        if column.type == "list":
+            return Node("unnest(", ref, f") AS {alias} (v)"), [Entry(alias, [Output("v", "text")])]
+        if column.type == "text":
+            return Node("regexp_split_to_table(", ref, f", 'n') WITH ORDINALITY AS {alias} (v, n)"), [
+                Entry(alias, [Output("v", "text"), Output("n", "int")])]
+        return Node("jsonb_path_query(", ref, f", '$.a') AS {alias} (v)"), [Entry(alias, [Output("v", "json")])]
+
     def cte_item(self):
         name, cte = self.dice.choice(self.ctes)
         alias = self.fresh("c")
@@ -100,18 +118,28 @@ class Sources:
             return self.values_item()
         if pick < 0.43:
             return self.function_item()
+        if pick < 0.47 and scope is not None and scope.entries:
+            return self.unnested_item(scope)
         return self.table_item(within=scope, beside=beside)
 
     def join(self, scope, depth):
         """A join of two items; their entries are added to the scope."""
-        left, entries = self.item(scope, depth)
+        if depth > 1 and self.dice.random() < 0.25:
+            inner = Scope(outer=scope.outer)
+            inner.entries += scope.entries
+            before = len(scope.entries)
+            left = self.join(inner, depth - 1)
+            entries, scope.is_merged = inner.entries[before:], scope.is_merged or inner.is_merged
+            left = Node("(", left, ")") if self.dice.random() < 0.5 else left
+        else:
+            left, entries = self.item(scope, depth)
         scope.entries += entries
         kind = self.dice.choice([" JOIN ", " LEFT JOIN ", " INNER JOIN ", " RIGHT JOIN ", " FULL JOIN "] * 3 + [" CROSS JOIN "])
-        only_left = Scope(scope.entries, scope.outer)
+        only_left = Scope(entries, scope.outer)
         right, more = self.item(only_left if kind in (" JOIN ", " LEFT JOIN ") else Scope([], scope.outer), depth,
                                 scope.entries)
         common = self.common_columns(entries[0], more[0])
-        by_name = common and kind != " CROSS JOIN " and self.dice.random() < 0.25
+        by_name = common and len(entries) == 1 and kind != " CROSS JOIN " and self.dice.random() < 0.25
         if by_name:
             return self.join_by_name(scope, left, kind, right, entries[0], more[0], common)
         scope.entries += more
@@ -150,14 +178,18 @@ class Sources:
         return [n for n, t in types[0].items() if t is not None and t not in ("ci",) and types[1].get(n) == t]
 
     def join_by_name(self, scope, left, kind, right, one, two, common):
-        names = self.dice.sample(common, 1 if len(common) == 1 or self.dice.random() < 0.7 else 2)
+        """USING, or NATURAL, which joins by all names that both have."""
         for entry in (one, two):
             if entry.table is not None and entry.table.is_mapped:
                 entry.is_wrapped, entry.is_plain_table = True, False
-        one.merged.update(names)
-        scope.entries += [one, two] if one not in scope.entries else [two]
+        scope.entries.append(two)
         scope.is_merged = True
-        return Node(left, kind, right, f" USING ({', '.join(quote(n) for n in names)})")
+        if not self.is_open("natural") and self.dice.random() < 0.3:
+            one.merged.update(one.named() & two.named())
+            return Node(left, " NATURAL" + kind, right)
+        names = self.dice.sample(common, 1 if len(common) == 1 or self.dice.random() < 0.7 else 2)
+        one.merged.update(names)
+        return Node(left, kind, right, f" USING ({', '.join(self.spell(n) for n in names)})")
 
     def sources(self, scope, depth):
         """A whole FROM clause; fills the scope."""

@@ -1,7 +1,7 @@
 """INSERT, UPDATE, DELETE and MERGE."""
 
 from .queries import Select
-from .scope import Entry, Scope, Star, Target
+from .scope import Entry, Output, Scope, Star, Target
 from .tree import Items, Node, Optional, Value, quote
 from .world import MAPPED
 
@@ -147,12 +147,30 @@ class Writes:
             for _ in range(self.dice.choice([1, 1, 1, 2, 3])):
                 rows.append(Node("(", Items([self.new_value(c, Scope(), depth - 1) for c in given], least=len(given)), ")"))
             return Node(" VALUES ", Items(rows))
+        if self.may_draw and self.dice.random() < 0.12:
+            return self.drawn_source(given)
         kept, self.may_draw = self.may_draw, False
         # A key that is drawn from a sequence needs rows in an order.
         ordered = self.dice.random() < 0.3 or "user_id" not in [c.name for c in given]
         query = self.query([c.type for c in given], None, depth - 1, ordered=ordered)
         self.may_draw = kept
         return Node(" (", query, ")") if self.dice.random() < 0.1 else Node(" ", query)
+
+    def drawn_source(self, given):
+        """Rows in an order of their own, with values that are not the same twice."""
+        alias, rows = self.fresh("g"), self.dice.randrange(1, 4)
+        scope = Scope([Entry(alias, [Output("n", "int")])])
+        list_ = []
+        for column in given:
+            if column.type == "text" and self.dice.random() < 0.7:
+                list_.append(Value("text", "'seq' || nextval('names')"))
+            elif column.type == "int" and column.new:
+                list_.append(Value("int", "nextval('names')::int"))
+            elif column.type == "int":
+                list_.append(Value("int", f"{alias}.n + {self.dice.randrange(100, 900)}"))
+            else:
+                list_.append(self.new_value(column, scope, 0, may_default=False) if not column.generated else Value("int", "1"))
+        return Node(" SELECT ", Items(list_, least=len(list_)), f" FROM generate_series(1, {rows}) AS {alias} (n)")
 
     def on_conflict(self, table, entry):
         target, mapped = self.conflict_target(table), [c for c in table.columns if c.new]
@@ -279,7 +297,7 @@ class Writes:
 
     def row_assignment(self, columns, scope, depth):
         names = Items([self.target_name(c) for c in columns], least=len(columns))
-        form = self.dice.randrange(4)
+        form = self.dice.randrange(4 if self.may_assign_query else 2)
         if form == 0:
             values = Items([self.new_value(c, scope, depth) for c in columns], least=len(columns))
             return Node("(", names, ") = (", values, ")")
@@ -321,6 +339,7 @@ class Writes:
             kept, self.may_draw = self.may_draw, False
             arms.append(self.merge_arm(entry, scope, source, depth, i == count - 1))
             self.may_draw = kept
+        self.may_assign_query = True
         on = Node(*where.parts[1:])
         return Node(*with_, "MERGE INTO ", node, using, " ON ", on, Items(arms, ""))
 
@@ -333,7 +352,10 @@ class Writes:
                 return Node(" WHEN MATCHED", extra, " THEN DELETE")
             if pick < 0.12:
                 return Node(" WHEN MATCHED", extra, " THEN DO NOTHING")
-            return Node(" WHEN MATCHED", extra, " THEN UPDATE SET ", self.assignments(entry.table, scope, depth - 1))
+            sets = self.assignments(entry.table, scope, depth - 1)
+            # PostgreSQL 15 mixes up the values of two such assignments in one MERGE, or ends.
+            self.may_assign_query = False
+            return Node(" WHEN MATCHED", extra, " THEN UPDATE SET ", sets)
         extra = Optional(" AND ", self.condition(source, 1))
         extra.there = not is_last or self.dice.random() < 0.4
         if pick < 0.54:
