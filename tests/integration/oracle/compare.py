@@ -3,6 +3,7 @@
 import collections
 
 from .sides import Sent, refusal, repaired, seen, sqlstates, state
+from .shrink import show
 from .world import MAPPED, TABLES
 
 AT_ONCE = 16
@@ -21,8 +22,8 @@ def compare(case, sent, answers, has_both):
     """The first difference between the two sides' answers; None."""
     (mapped, twin), (got, wanted) = sent, answers
     for i, step in enumerate(case.steps):
-        ours = seen([got[n] for n in mapped.steps[i]], step.ordered, step.tells)
-        theirs = seen([wanted[n] for n in twin.steps[i]], step.ordered, step.tells)
+        ours = seen([got[n] for n in mapped.steps[i]], step.ordered, step.tells, case.is_loose)
+        theirs = seen([wanted[n] for n in twin.steps[i]], step.ordered, step.tells, case.is_loose)
         if ours != theirs:
             for one, other in zip(ours + [("nothing", None)], theirs + [("nothing", None)]):
                 if one != other:
@@ -49,7 +50,7 @@ class Tally:
     def __init__(self):
         self.cases = self.statements = self.valid = self.differences = 0
         self.errors, self.refused, self.refused_valid = collections.Counter(), collections.Counter(), 0
-        self.kinds = collections.Counter()
+        self.kinds, self.examples = collections.Counter(), {}
 
     def add(self, case, refused, errors):
         self.cases += 1
@@ -59,6 +60,7 @@ class Tally:
         self.errors.update(errors[:1])
         if refused is not None:
             self.refused[refused] += 1
+            self.examples.setdefault(refused, show(case))
             self.refused_valid += not errors
 
     def merge(self, other):
@@ -66,6 +68,7 @@ class Tally:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for name in ("errors", "refused", "kinds"):
             getattr(self, name).update(getattr(other, name))
+        self.examples.update(other.examples)
 
 
 class Oracle:

@@ -42,7 +42,7 @@ class Expressions:
         qualifier = ""
         if qualified:
             qualifier = quote(entry.name) + "."
-            if entry.schema and not self.is_open("qualified by schema") and self.dice.random() < 0.4:
+            if entry.schema and self.dice.random() < 0.4:
                 qualifier = f"{quote(entry.schema)}.{qualifier}"
         return Ref(entry, column, name, qualifier, self.spell(name))
 
@@ -253,7 +253,7 @@ class Expressions:
     def returning(self, scope, likely=0.4):
         """RETURNING what the changed row holds."""
         list_ = Items(self.targets(scope, depth=1))
-        if not self.is_open("rows in returning") and self.dice.random() < 0.03:
+        if self.dice.random() < 0.03:
             list_.items.append(Target(Value("text", self.dice.choice(["to_jsonb(", "row_to_json("]), Row(scope.entries[0]), ")"), "row_"))
         clause = Optional(" RETURNING ", list_)
         clause.there = self.dice.random() < likely

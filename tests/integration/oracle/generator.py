@@ -13,14 +13,14 @@ KINDS = [(62, "plain"), (6, "several"), (5, "savepoints"), (5, "prepare"), (3, "
 
 
 # Constructs with a fault that is known and open: they are not drawn until it is mended.
-OPEN = {"prepare"}
+OPEN = {"drawn default in update"}
 
 
 class Generator(Expressions, Sources, Queries, Writes, Scripts):
-    """style: old, new or mixed, the names that a client uses."""
+    """style: old, new or mixed, the names that a client uses. shape: both, old or new, what `*` shows it."""
 
-    def __init__(self, seed, style):
-        self.seed, self.style, self.dice = seed, style, random.Random()
+    def __init__(self, seed, style, shape="both"):
+        self.seed, self.style, self.shape, self.dice = seed, style, shape, random.Random()
 
     @staticmethod
     def is_open(construct):
@@ -30,8 +30,10 @@ class Generator(Expressions, Sources, Queries, Writes, Scripts):
         """The case of this number: always the same one, whatever was drawn before it."""
         self.dice.seed(f"{self.seed}/{self.style}/{number}")
         self.names, self.literals, self.ctes, self.cte_names = 0, [], [], set()
-        self.written, self.may_draw, self.may_assign_query = set(), True, True
+        self.may_draw, self.may_assign_query, self.is_loose = True, True, False
         self.depth = self.dice.choice([1, 2, 2, 3])
         kinds = [(weight, kind) for weight, kind in KINDS if kind not in OPEN]
         kind = self.dice.choices([k for _, k in kinds], [w for w, _ in kinds])[0]
-        return getattr(self, "case_" + kind)()
+        case = getattr(self, "case_" + kind)()
+        case.is_loose = self.is_loose
+        return case

@@ -20,13 +20,13 @@ class Output:
 class Entry:
     """A FROM item that has a name. columns() gives the columns by which it can be read."""
 
-    def __init__(self, name, columns, table=None, schema=None):
-        self.name, self.table, self.schema = name, table, schema
+    def __init__(self, name, columns, table=None, schema=None, shape="both"):
+        self.name, self.table, self.schema, self.shape = name, table, schema, shape
         self._columns = columns if callable(columns) else lambda: columns
         # A wrapped one is, on the twin, a sub-select that has both names: for whole rows, and joins by column names.
         self.is_wrapped = False
-        # Columns that a join by name has merged.
-        self.merged = set()
+        # Columns that a join by name has merged: those that can be read without a qualifier, and all that were joined.
+        self.merged, self.joined = set(), set()
         # May be written FOR UPDATE OF; may be grouped by its key.
         self.is_plain_table = table is not None
 
@@ -37,26 +37,37 @@ class Entry:
         return {name for column in self.columns() for name in column.names}
 
     def physical(self, column, spelled):
-        return spelled if self.is_wrapped or column.new is None else column.name
+        """The column's name on the twin."""
+        if column.new is None or self.is_wrapped and (self.shape != "both" or spelled in self.joined):
+            return spelled
+        return column.name
 
     def shows_itself(self, counted):
         """On the twin, is its own star what the client's star means?"""
-        if counted:
-            return not any(isinstance(c, Output) and c.extra or c.new for c in self.columns())
-        return self.is_wrapped or not any(c.new for c in self.columns())
+        if self.is_wrapped and (self.shape != "both" or not counted):
+            return True
+        return not any(counted and isinstance(c, Output) and c.extra or c.new for c in self.columns())
 
     def star(self, counted):
         """What `*` stands for, on the twin: [(column's name there, label)]."""
-        columns = [(self.physical(c, c.name), c.name) for c in self.columns() if not (counted and isinstance(c, Output) and c.extra)]
-        if not counted:
-            columns += [(self.physical(c, c.new), c.new) for c in self.columns() if c.new]
-        return columns
+        columns = [c for c in self.columns() if not (counted and isinstance(c, Output) and c.extra)]
+        names = [(c, c.new if c.new and self.shape == "new" else c.name) for c in columns]
+        if not counted and self.shape == "both":
+            names += [(c, c.new) for c in columns if c.new]
+        return [(self.physical(c, name), name) for c, name in names]
 
     def star_outputs(self, counted):
-        outputs = [Output(c.name, c.type, isinstance(c, Output) and c.extra) for c in self.columns()]
+        outputs = [Output(c.new if c.new and self.shape == "new" else c.name, c.type, isinstance(c, Output) and c.extra)
+                   for c in self.columns()]
         if counted:
             return [o for o in outputs if not o.extra]
-        return outputs + [Output(c.new, c.type, True) for c in self.columns() if c.new]
+        return outputs + [Output(c.new, c.type, True) for c in self.columns() if c.new and self.shape == "both"]
+
+
+def shaped(columns, shape):
+    """The columns of a table as a client of this shape sees its rows, as the select list of a sub-select on the twin."""
+    found = [f"{quote(c.name)} AS {quote(c.new)}" if c.new and shape == "new" else quote(c.name) for c in columns]
+    return found + [f"{quote(c.name)} AS {quote(c.new)}" for c in columns if c.new and shape == "both"]
 
 
 class Scope:
@@ -65,7 +76,6 @@ class Scope:
     def __init__(self, entries=(), outer=None):
         self.entries, self.outer = list(entries), outer
         self.is_merged = False  # by a join by column names
-        self.is_qualified = False  # no name may stand without its table's
 
     def levels(self):
         scope = self
@@ -75,7 +85,7 @@ class Scope:
 
     def is_alone(self, name):
         """May the name stand here without a qualifier?"""
-        found = 2 * self.is_qualified
+        found = 0
         for entry in self.entries:
             found += name in entry.named() or entry.name == name
         return found == 1
@@ -175,6 +185,5 @@ class Row(Node):
         name = quote(self.entry.name)
         if not text.twin or not self.entry.table.is_mapped:
             return name
-        columns = [f"{name}.{quote(c.name)}" for c in self.entry.table.columns]
-        columns += [f"{name}.{quote(c.name)} AS {quote(c.new)}" for c in self.entry.table.columns if c.new]
+        columns = [f"{name}.{column}" for column in shaped(self.entry.table.columns, self.entry.shape)]
         return f"(SELECT row_ FROM (SELECT {', '.join(columns)}) row_)"

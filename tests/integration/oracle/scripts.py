@@ -21,6 +21,7 @@ class Case:
     def __init__(self, kind, steps, mode="simple", binary=False, leaves_statements=False):
         self.kind, self.steps, self.mode, self.binary = kind, steps, mode, binary
         self.leaves_statements = leaves_statements
+        self.is_loose = False  # several rows may break several rules, and which comes first is nobody's business
 
 
 class Scripts:
@@ -87,7 +88,6 @@ class Scripts:
 
     def case_current_of(self):
         table = next(t for t in (self.some_table(0.9) for _ in range(50)) if t.key)
-        self.written.add(table)
         scope_node, entries = self.table_item(table, plain=True)
         scope = Scope(entries)
         list_ = Items(self.targets(scope, depth=1))
@@ -96,7 +96,7 @@ class Scripts:
         steps = [Step(Node(f"DECLARE {name} CURSOR FOR SELECT ", list_, " FROM ", scope_node, f" ORDER BY {keys} FOR UPDATE"))]
         steps.append(Step(Node(f"FETCH {self.dice.randrange(1, 4)} FROM {name}"), True))
         relation = table.relation if table.schema != "public" or table.name == "items" else quote(table.name)
-        entry = Entry(table.name, table.columns, table)
+        entry = self.entry(table)
         if self.dice.random() < 0.3:
             node = Node(f"DELETE FROM {relation} WHERE CURRENT OF {name}", self.returning(Scope([entry])))
         else:
@@ -136,7 +136,7 @@ class Scripts:
         if self.dice.random() < 0.5:
             table = self.some_table(0.85)
             node, columns = self.copy_columns(table)
-            return Case("copy_out", [Step(Node("COPY ", CopiedTable(node, table, columns), " TO STDOUT", how))])
+            return Case("copy_out", [Step(Node("COPY ", CopiedTable(node, table, columns, self.shape), " TO STDOUT", how))])
         types = self.some_types()
         return Case("copy_out", [Step(Node("COPY (", self.query(types, None, 1, ordered=True, named=True), ") TO STDOUT", how), True)])
 
@@ -148,8 +148,8 @@ class Scripts:
         return [self.some_type(Scope([Entry("x", table.columns)])) for _ in range(2)]
 
     def case_copy_in(self):
+        self.is_loose = True
         table = next(t for t in (self.some_table(0.85) for _ in range(50)) if t.key)
-        self.written.add(table)
         node, columns = self.copy_columns(table)
         rows = [[self.copy_value(c) for c in columns] for _ in range(self.dice.randrange(0, 4))]
         form = self.dice.randrange(5)
@@ -178,17 +178,17 @@ class Scripts:
 class CopiedTable(Node):
     """The table of a COPY TO. On the twin a query, which can give its columns the names that the client used."""
 
-    __slots__ = ("table", "columns")
+    __slots__ = ("table", "columns", "shape")
 
-    def __init__(self, node, table, columns):
+    def __init__(self, node, table, columns, shape):
         super().__init__(node)
-        self.table, self.columns = table, columns
+        self.table, self.columns, self.shape = table, columns, shape
 
     def sql(self, text):
         if not text.twin:
             return super().sql(text)
         list_ = [part for part in self.parts[0].parts if isinstance(part, Columns)]
-        labels = list_[0].spelled if list_ else [c.name for c in self.columns]
+        labels = list_[0].spelled if list_ else [c.new if c.new and self.shape == "new" else c.name for c in self.columns]
         items = [f"{quote(c.name)} AS {quote(label)}" for c, label in zip(self.columns, labels)]
         return f"(SELECT {', '.join(items)} FROM ONLY {self.table.relation})"
 

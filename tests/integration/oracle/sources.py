@@ -1,6 +1,6 @@
 """The FROM clause: tables, sub-queries, CTEs, VALUES, functions, and joins of all of them."""
 
-from .scope import Entry, Output, Scope
+from .scope import Entry, Output, Scope, shaped
 from .tree import Items, Node, Optional, quote
 from .world import MAPPED, TABLES
 
@@ -17,8 +17,7 @@ class TableItem(Node):
 
     def sql(self, text):
         if text.twin and self.entry.is_wrapped:
-            both = [quote(c.name) for c in self.table.columns]
-            both += [f"{quote(c.name)} AS {quote(c.new)}" for c in self.table.columns if c.new]
+            both = shaped(self.table.columns, self.entry.shape)
             after = self.after if self.after and not self.is_sample else " AS " + quote(self.entry.name)
             return f"(SELECT {', '.join(both)} FROM {self.before}{self.relation}){after}"
         return f"{self.before}{self.relation}{self.after}"
@@ -34,6 +33,11 @@ class Sources:
     def some_table(self, mapped=0.65):
         return self.dice.choice(MAPPED if self.dice.random() < mapped else TABLES)
 
+    def entry(self, table, alias=None, is_schema_named=False):
+        """A table as it is seen by the client's shape."""
+        schema = table.schema if is_schema_named and alias is None else None
+        return Entry(alias or table.name, table.columns, table, schema, self.shape)
+
     def table_item(self, table=None, alias=None, within=None, plain=False, beside=()):
         """A table; most often under an alias, so that names do not get in each other's way. within: the scope it joins."""
         table = table or self.some_table()
@@ -46,7 +50,7 @@ class Sources:
         taken.update(entry.name for entry in beside)
         if alias is None and (table.name in taken or self.dice.random() < 0.7):
             alias = self.fresh(table.name[0])
-        entry = Entry(alias or table.name, table.columns, table, table.schema if is_schema_named and not alias else None)
+        entry = self.entry(table, alias, is_schema_named)
         after = "" if alias is None else self.dice.choice([" ", " AS "]) + quote(alias)
         before = "ONLY " if not plain and self.dice.random() < 0.03 else ""
         if not plain and self.dice.random() < 0.02:
@@ -60,8 +64,9 @@ class Sources:
         """An alias with a column list, of some of the columns."""
         entry.is_wrapped, entry.is_plain_table, entry.schema = True, False, None
         count = self.dice.randrange(1, len(table.columns) + 1)
-        names = [f"x{i}" for i in range(count)] + [c.name for c in table.columns[count:]] + [c.new for c in table.columns if c.new]
-        types = [c.type for c in table.columns] + [c.type for c in table.columns if c.new]
+        seen = entry.star_outputs(False)
+        names = [f"x{i}" for i in range(count)] + [o.name for o in seen[count:]]
+        types = [o.type for o in seen]
         outputs = [Output(name, type_, i >= len(table.columns)) for i, (name, type_) in enumerate(zip(names, types))]
         entry._columns = lambda: outputs  # pylint: disable=protected-access
         return f" AS {quote(entry.name)} ({', '.join(names[:count])})"
@@ -184,12 +189,18 @@ class Sources:
                 entry.is_wrapped, entry.is_plain_table = True, False
         scope.entries.append(two)
         scope.is_merged = True
-        if not self.is_open("natural") and self.dice.random() < 0.3:
-            one.merged.update(one.named() & two.named())
+        if self.dice.random() < 0.3:
+            self.merge_names(one, two, one.named() & two.named())
             return Node(left, " NATURAL" + kind, right)
         names = self.dice.sample(common, 1 if len(common) == 1 or self.dice.random() < 0.7 else 2)
-        one.merged.update(names)
+        self.merge_names(one, two, names)
         return Node(left, kind, right, f" USING ({', '.join(self.spell(n) for n in names)})")
+
+    @staticmethod
+    def merge_names(one, two, names):
+        one.merged.update(names)
+        one.joined.update(names)
+        two.joined.update(names)
 
     def sources(self, scope, depth):
         """A whole FROM clause; fills the scope."""

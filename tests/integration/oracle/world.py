@@ -7,13 +7,13 @@ LONGEST = "größe_" + "é" * 27 + "x"
 
 
 class Column:
-    """One column. new: the other name of a mapped one. unique: by itself."""
+    """One column. new: the other name of a mapped one. unique: by itself. draws: its default is another one each time."""
 
-    __slots__ = ("name", "type", "new", "default", "unique", "required", "generated")
+    __slots__ = ("name", "type", "new", "default", "unique", "required", "generated", "draws")
 
-    def __init__(self, name, type_, new=None, default=False, unique=False, required=False, generated=False):
+    def __init__(self, name, type_, new=None, default=False, unique=False, required=False, generated=False, draws=False):
         self.name, self.type, self.new, self.default = name, type_, new, default
-        self.unique, self.required, self.generated = unique, required, generated
+        self.unique, self.required, self.generated, self.draws = unique, required, generated, draws
 
     @property
     def names(self):
@@ -42,7 +42,7 @@ TABLES = [
         constraint="users_nickname_key"),
     Table("orders", ["id"], [
         C("id", "int", default=True, unique=True), C("user", "text", new="creator"), C("placed", "date", new="select", default=True),
-        C("note", "text", default=True), C("Total Price", "int", new=LONGEST), C("tags", "list")]),
+        C("note", "text", default=True), C("Total Price", "int", new=LONGEST, default=True, draws=True), C("tags", "list")]),
     Table("items", ["order_id", "line"], [
         C("order_id", "int", required=True), C("body", "json", new="Körper", default=True), C("line", "int", required=True),
         C("state", "mood", new="State", default=True, required=True), C("twice", "int", generated=True), C("label", "ci")],
@@ -71,14 +71,15 @@ CREATE TABLE users (
     nickname varchar(40) DEFAULT 'nobody' CONSTRAINT users_nickname_key UNIQUE,
     email text,
     score int NOT NULL DEFAULT 7,
-    born date
+    born date,
+    CONSTRAINT users_decent CHECK (nickname <> '-- no')
 );
 CREATE TABLE orders (
     id serial PRIMARY KEY,
     "user" text,
     placed date DEFAULT '2020-02-02',
     note text DEFAULT 'none',
-    "Total Price" int,
+    "Total Price" int DEFAULT nextval('names'),
     tags text[]
 );
 CREATE TABLE items (

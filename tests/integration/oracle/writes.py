@@ -50,16 +50,20 @@ class Writes:
     def target(self, alias_likely=0.4, only=0.03):
         """The table to write: (node, entry)."""
         table = self.some_table(0.85)
-        self.written.add(table)
         is_schema_named = table.schema != "public" or table.name == "items" or self.dice.random() < 0.1
         relation = (quote(table.schema) + "." if is_schema_named else "") + self.spell(table.name)
         alias = self.fresh("t") if self.dice.random() < alias_likely else None
-        entry = Entry(alias or table.name, table.columns, table, table.schema if is_schema_named and not alias else None)
+        entry = self.entry(table, alias, is_schema_named)
         entry.is_plain_table = False
         before = "ONLY " if self.dice.random() < only else ""
         return Node(before, relation, f" AS {alias}" if alias else ""), entry
 
     # ---- INSERT ----
+
+    def set_value(self, column, scope, depth=1, may_default=True):
+        """A value for an assignment."""
+        may_default = may_default and not (column.draws and self.is_open("drawn default in update"))
+        return self.new_value(column, scope, depth, may_default)
 
     def new_value(self, column, scope, depth=1, may_default=True):
         """A value for an INSERT or an assignment, most often one that fits."""
@@ -149,6 +153,7 @@ class Writes:
             return Node(" VALUES ", Items(rows))
         if self.may_draw and self.dice.random() < 0.12:
             return self.drawn_source(given)
+        self.is_loose = True
         kept, self.may_draw = self.may_draw, False
         # A key that is drawn from a sequence needs rows in an order.
         ordered = self.dice.random() < 0.3 or "user_id" not in [c.name for c in given]
@@ -190,7 +195,7 @@ class Writes:
             if self.dice.random() < 0.5:
                 sets.append(Node(self.target_name(column), " = ", self.ref_to(excluded, column)))
             else:
-                sets.append(Node(self.target_name(column), " = ", self.new_value(column, scope)))
+                sets.append(Node(self.target_name(column), " = ", self.set_value(column, scope)))
         self.may_draw = kept
         return Node(" ON CONFLICT ", target, " DO UPDATE SET ", Items(sets), self.where(scope, 0.3, 1))
 
@@ -226,6 +231,7 @@ class Writes:
         from_ = Node()
         if self.dice.random() < 0.3 and table.key:
             from_, where = self.joined_by_key(entry, scope, " FROM ")
+            self.is_loose = True
         elif self.dice.random() < 0.5 and table.key:
             where = self.one_row(entry, scope)
         else:
@@ -234,7 +240,7 @@ class Writes:
         sets = self.assignments(table, scope, depth)
         self.may_draw = kept
         if where is None:
-            where = self.where(scope, 0.8, depth)
+            where, self.is_loose = self.where(scope, 0.8, depth), True
         elif self.dice.random() < 0.2:
             where = Node(where, Optional(" AND ", self.condition(scope, 1)))
         return Node(*with_, "UPDATE ", node, " SET ", sets, from_, where, self.returning(scope))
@@ -282,7 +288,7 @@ class Writes:
             columns[0] = self.dice.choice(mapped)
         if len(columns) > 1 and self.dice.random() < 0.35:
             return Items([self.row_assignment(columns, scope, depth)])
-        sets = [Node(self.target_name(c), " = ", self.new_value(c, scope, depth)) for c in columns]
+        sets = [Node(self.target_name(c), " = ", self.set_value(c, scope, depth)) for c in columns]
         if self.style == "mixed" and self.dice.random() < 0.05:
             both = [c for c in columns if c.new]
             if both:
@@ -299,10 +305,10 @@ class Writes:
         names = Items([self.target_name(c) for c in columns], least=len(columns))
         form = self.dice.randrange(4 if self.may_assign_query else 2)
         if form == 0:
-            values = Items([self.new_value(c, scope, depth) for c in columns], least=len(columns))
+            values = Items([self.set_value(c, scope, depth) for c in columns], least=len(columns))
             return Node("(", names, ") = (", values, ")")
         if form == 1:
-            values = Items([self.new_value(c, scope, depth, may_default=False) for c in columns], least=len(columns))
+            values = Items([self.set_value(c, scope, depth, may_default=False) for c in columns], least=len(columns))
             return Node("(", names, ") = ROW(", values, ")")
         inner = Scope(outer=scope)
         item, entries = self.table_item(plain=True, alias=self.fresh("s"))
@@ -331,8 +337,7 @@ class Writes:
             return self.update(depth)
         scope = Scope([entry])
         using, where = self.joined_by_key(entry, scope, " USING ")
-        source = Scope(scope.entries[1:])
-        source.is_qualified = self.is_open("bare source in merge")
+        source, self.is_loose = Scope(scope.entries[1:]), True
         arms = []
         count = self.dice.randrange(1, 4)
         for i in range(count):
