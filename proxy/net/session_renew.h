@@ -16,6 +16,7 @@
  * SG_FORWARD: what uses it may follow. v: the newest version, not gone. */
 enum sg_verdict sg_renew_before_use(struct sg_session *s, struct sg_span name, struct sg_version *v);
 
+/* From best to worst. */
 enum sg_renewal {
     SG_RENEWAL_NONE, /* not needed */
     SG_RENEWAL_SENT,

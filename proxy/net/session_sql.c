@@ -18,6 +18,11 @@ static void read_ops(struct sg_session *s, struct sg_span sql, struct sg_prepare
     sg_prepared_read(&s->worker->desk.scratch, sql, ret_ops);
 }
 
+/* A Parse has made it, perhaps of SQL that makes, runs or ends others. */
+static bool may_run(const struct sg_version *v) {
+    return v && !v->is_gone && v->text && v->text->may_prepare && !v->is_sql;
+}
+
 static void set_unseen(struct sg_error *err, const struct sg_prepared_op *op) {
     sg_error_set(err, SG_SQLSTATE_FEATURE_NOT_SUPPORTED, "segue does not know what prepared statement \"%s\" is",
                  op->name ? op->name : "U&...");
@@ -50,15 +55,14 @@ static bool is_remembered(const struct sg_session *s, struct sg_span sql) {
     return s->statements.text_bytes + sql.len <= s->worker->shared->config.session_statement_bytes;
 }
 
-static enum sg_renewal before_op(struct sg_session *s, const struct sg_prepared_ops *ops,
-                                 const struct sg_prepared_op *op, bool is_settled, struct sg_error *reterr) {
-    if (op->kind == SG_PREPARED_MAKE && s->pin->mappings > 0 && !is_remembered(s, op->sql)) {
-        sg_rewrite_set_not_remembered(reterr);
-        return SG_RENEWAL_REFUSED;
-    }
-    if (op->kind != SG_PREPARED_RUN || is_settled_here(ops, op)) {
-        return SG_RENEWAL_NONE;
-    }
+/* The worse of two. */
+static enum sg_renewal both(enum sg_renewal a, enum sg_renewal b) {
+    return a > b ? a : b;
+}
+
+static enum sg_renewal before_run(struct sg_session *s, const struct sg_prepared_op *op, bool is_alone, bool is_settled,
+                                  unsigned depth, struct sg_error *reterr) {
+    struct sg_prepared_ops nested = {0};
     if (is_unseen(s, op)) {
         set_unseen(reterr, op);
         return SG_RENEWAL_REFUSED;
@@ -66,8 +70,28 @@ static enum sg_renewal before_op(struct sg_session *s, const struct sg_prepared_
     if (!op->name) {
         return SG_RENEWAL_NONE;
     }
-    bool is_alone = ops->statements == 1;
-    return sg_renew_before_query(s, sg_span_of(op->name), is_alone, is_settled, reterr);
+    enum sg_renewal result = sg_renew_before_query(s, sg_span_of(op->name), is_alone, is_settled, reterr);
+    const struct sg_statement *statement = sg_statements_find(&s->statements, sg_span_of(op->name));
+    if (statement && may_run(statement->newest) && depth < NESTING_MAX) {
+        read_ops(s, sg_text_sql(statement->newest->text), &nested);
+    }
+    for (size_t i = 0; i < nested.n && nested.v[i].kind == SG_PREPARED_RUN && result < SG_RENEWAL_WAIT; i++) {
+        result = both(result, before_run(s, &nested.v[i], is_alone, is_settled, depth + 1, reterr));
+    }
+    if (statement && !statement->newest->is_gone) {
+        sg_rewrite_note_use(s, statement->newest);
+    }
+    return result;
+}
+
+static enum sg_renewal before_op(struct sg_session *s, const struct sg_prepared_ops *ops,
+                                 const struct sg_prepared_op *op, bool is_settled, struct sg_error *reterr) {
+    if (op->kind == SG_PREPARED_MAKE && s->pin->mappings > 0 && !is_remembered(s, op->sql)) {
+        sg_rewrite_set_not_remembered(reterr);
+        return SG_RENEWAL_REFUSED;
+    }
+    bool is_run = op->kind == SG_PREPARED_RUN && !is_settled_here(ops, op);
+    return is_run ? before_run(s, op, ops->statements == 1, is_settled, 0, reterr) : SG_RENEWAL_NONE;
 }
 
 enum sg_renewal sg_sql_before_query(struct sg_session *s, struct sg_span sql, struct sg_prepared_ops *ret_ops,
@@ -79,12 +103,8 @@ enum sg_renewal sg_sql_before_query(struct sg_session *s, struct sg_span sql, st
     }
     read_ops(s, sql, ret_ops);
     bool is_settled = s->expect.len == 0; /* before anything of ours is sent */
-    for (size_t i = 0; i < ret_ops->n; i++) {
-        enum sg_renewal one = before_op(s, ret_ops, &ret_ops->v[i], is_settled, reterr);
-        if (one == SG_RENEWAL_WAIT || one == SG_RENEWAL_REFUSED) {
-            return one;
-        }
-        result = one == SG_RENEWAL_SENT ? one : result;
+    for (size_t i = 0; i < ret_ops->n && result < SG_RENEWAL_WAIT; i++) {
+        result = both(result, before_op(s, ret_ops, &ret_ops->v[i], is_settled, reterr));
     }
     return result;
 }
@@ -126,16 +146,41 @@ static struct sg_outcome *outcome_new(enum sg_prepared_kind kind, struct sg_vers
     return outcome;
 }
 
+/* EXECUTE of what a Parse has made of such SQL: then that is what happens. NULL: op itself does. */
+static const struct sg_version *what_it_runs(struct sg_session *s, struct sg_prepared_op *op) {
+    const struct sg_version *source = NULL;
+    for (unsigned depth = 0; op->kind == SG_PREPARED_RUN && op->name && depth < NESTING_MAX; depth++) {
+        struct sg_prepared_ops ops;
+        const struct sg_statement *statement = sg_statements_find(&s->statements, sg_span_of(op->name));
+        const struct sg_version *v = statement ? statement->newest : NULL;
+        if (!may_run(v)) {
+            break;
+        }
+        read_ops(s, sg_text_sql(v->text), &ops);
+        if (ops.n != 1) {
+            break;
+        }
+        *op = ops.v[0];
+        source = v;
+    }
+    return source;
+}
+
 void sg_sql_note_query(struct sg_session *s, const struct sg_prepared_ops *ops, const struct sg_plan *plan,
                        struct sg_side *side) {
     struct sg_outcome **last = &side->outcomes;
     for (size_t i = 0; i < ops->n; i++) {
-        const struct sg_prepared_op *op = &ops->v[i];
+        struct sg_prepared_op run = ops->v[i], *op = &run;
+        const struct sg_version *source = what_it_runs(s, op);
         struct sg_version *version = NULL;
         switch (op->kind) {
         case SG_PREPARED_MAKE:
             s->has_unseen = s->has_unseen || !op->name;
-            version = op->name ? make(s, op, ops->statements == 1, plan) : NULL;
+            if (op->name && source) {
+                version = add_made(s, op->name, source->text, source->plan, source->star);
+            } else if (op->name) {
+                version = make(s, op, ops->statements == 1, plan);
+            }
             break;
         case SG_PREPARED_END:
             version = end(s, op->name);
@@ -196,8 +241,7 @@ static enum sg_verdict use_nested(struct sg_session *s, const struct sg_text *te
         if (!v || v->is_gone) {
             continue;
         }
-        bool is_nested = v->text && v->text->may_prepare && !v->is_sql && depth < NESTING_MAX;
-        if ((is_nested && use_nested(s, v->text, depth + 1) == SG_STALL) ||
+        if ((depth < NESTING_MAX && may_run(v) && use_nested(s, v->text, depth + 1) == SG_STALL) ||
             sg_renew_before_use(s, name, v) == SG_STALL) {
             return SG_STALL;
         }
@@ -217,13 +261,18 @@ struct sg_side *sg_sql_execute(struct sg_session *s, const struct sg_portal *por
     if (ops.n != 1) {
         return NULL;
     }
-    switch (ops.v[0].kind) {
+    struct sg_prepared_op *op = &ops.v[0];
+    const struct sg_version *source = what_it_runs(s, op);
+    switch (op->kind) {
     case SG_PREPARED_MAKE:
-        s->has_unseen = s->has_unseen || !ops.v[0].name;
-        version = ops.v[0].name ? add_made(s, ops.v[0].name, portal->text, portal->plan, portal->star) : NULL;
+        s->has_unseen = s->has_unseen || !op->name;
+        if (op->name) {
+            version = source ? add_made(s, op->name, source->text, source->plan, source->star)
+                             : add_made(s, op->name, portal->text, portal->plan, portal->star);
+        }
         break;
     case SG_PREPARED_END:
-        version = end(s, ops.v[0].name);
+        version = end(s, op->name);
         break;
     case SG_PREPARED_END_ALL:
         s->is_clearing = true;
