@@ -6,6 +6,7 @@
 
 #include <stdatomic.h>
 
+struct sg_needles;
 struct sg_table; /* a relation with mappings */
 
 struct sg_relation {
@@ -64,6 +65,7 @@ struct sg_snapshot {
     size_t mappings_len;
     struct sg_table *tables;
     size_t tables_len;
+    const struct sg_needles *needles; /* of the pre-filter */
 };
 
 /* The relations called name: a range of snapshot->by_name. */

@@ -12,23 +12,26 @@ static const char *name_at(const struct sg_context *cx, const struct sg_tokens *
     return name && is_word && !after_dot && sg_keyword_is_reserved(name) ? NULL : name;
 }
 
-/* Token i is a name: of this table, unless another schema stands before it. */
-static bool names_table(const struct sg_context *cx, const struct sg_tokens *tokens, size_t i,
-                        const struct sg_table *table) {
+/* A mapped table that the name at token i may mean: of any schema, unless another one stands before it. */
+static const struct sg_table *table_at(const struct sg_context *cx, const struct sg_tokens *tokens, size_t i) {
     const char *name = name_at(cx, tokens, i);
-    if (!name || strcmp(name, table->relation->name) != 0)
-        return false;
-    if (i < 2 || !sg_token_is_punct(tokens, i - 1, '.'))
-        return true;
-    const char *schema = sg_token_name(cx->arena, tokens, i - 2);
-    return !schema || strcmp(schema, table->relation->schema) == 0 || strcmp(schema, "pg_temp") == 0;
+    if (!name)
+        return NULL;
+    size_t n;
+    struct sg_relation *const *found = sg_snapshot_find(cx->snapshot, name, &n);
+    const char *schema =
+        n > 0 && i >= 2 && sg_token_is_punct(tokens, i - 1, '.') ? sg_token_name(cx->arena, tokens, i - 2) : NULL;
+    for (size_t k = 0; k < n; k++)
+        if (found[k]->mapped && (!schema || strcmp(schema, found[k]->schema) == 0 || strcmp(schema, "pg_temp") == 0))
+            return found[k]->mapped;
+    return NULL;
 }
 
 const struct sg_table *sg_mentioned_table(const struct sg_context *cx, struct sg_token_range range) {
     for (size_t i = range.first; i < range.end; i++) {
-        for (size_t k = 0; k < cx->snapshot->tables_len; k++)
-            if (names_table(cx, range.tokens, i, &cx->snapshot->tables[k]))
-                return &cx->snapshot->tables[k];
+        const struct sg_table *table = table_at(cx, range.tokens, i);
+        if (table)
+            return table;
         if (range.tokens->v[i].kind == SG_TOKEN_QUOTED && sg_token_text(range.tokens, i).ptr[0] != '"')
             return &cx->snapshot->tables[0]; /* U&"..." may spell any name */
     }
@@ -40,8 +43,9 @@ const char *sg_mentioned_column(const struct sg_context *cx, struct sg_token_ran
         enum sg_token_kind kind = range.tokens->v[i].kind;
         const char *name =
             kind == SG_TOKEN_WORD || kind == SG_TOKEN_QUOTED ? sg_token_name(cx->arena, range.tokens, i) : NULL;
-        for (size_t k = 0; name && k < cx->snapshot->tables_len; k++)
-            if (sg_table_mapping(&cx->snapshot->tables[k], name))
+        for (size_t k = 0; name && k < cx->snapshot->mappings_len; k++)
+            if (strcmp(cx->snapshot->mappings[k].old_name, name) == 0 ||
+                strcmp(cx->snapshot->mappings[k].new_name, name) == 0)
                 return name;
     }
     return NULL;

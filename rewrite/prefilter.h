@@ -2,7 +2,12 @@
 #ifndef SEGUE_REWRITE_PREFILTER_H
 #define SEGUE_REWRITE_PREFILTER_H
 
-#include "segue/span.h"
+#include "needles.h"
+
+struct sg_snapshot;
+
+/* What sg_prefilter_may_match looks for: the names of the snapshot's tables. In its arena. */
+const struct sg_needles *sg_prefilter_new(struct sg_snapshot *snapshot);
 
 /* Where word stands by itself, not as a part of a longer one. NULL: nowhere. */
 const char *sg_find_word(struct sg_span text, struct sg_span word);

@@ -6,8 +6,9 @@
 enum { MAX_DEPTH = 1500 };
 
 static bool is_mapped_name(const struct sg_context *cx, const char *name) {
-    for (size_t i = 0; i < cx->snapshot->tables_len; i++)
-        if (sg_table_mapping(&cx->snapshot->tables[i], name))
+    for (size_t i = 0; i < cx->snapshot->mappings_len; i++)
+        if (strcmp(cx->snapshot->mappings[i].old_name, name) == 0 ||
+            strcmp(cx->snapshot->mappings[i].new_name, name) == 0)
             return true;
     return false;
 }

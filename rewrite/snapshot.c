@@ -1,4 +1,5 @@
 #include "catalog.h"
+#include "prefilter.h"
 
 #include <stdlib.h>
 
@@ -210,6 +211,7 @@ struct sg_snapshot *sg_snapshot_new(uint64_t epoch, struct sg_catalog *catalog, 
         make_shape(&catalog->arena, &s->tables[i]);
         ((struct sg_relation *)s->tables[i].relation)->mapped = &s->tables[i];
     }
+    s->needles = sg_prefilter_new(s);
     return s;
 }
 

@@ -15,25 +15,29 @@ static void give_up(const char *message) {
     exit(1);
 }
 
-struct sg_snapshot *micro_snapshot(enum sg_phase phase) {
+static void add_ddl(struct sg_catalog *catalog, const char *text) {
+    struct sg_error err;
+    if (!sg_catalog_add_ddl(catalog, sg_span_of(text), &err))
+        give_up(err.message);
+}
+
+struct sg_snapshot *micro_snapshot(enum sg_phase phase, unsigned parts) {
     struct sg_error err;
     struct sg_catalog *catalog = sg_catalog_new();
-    if (!sg_catalog_add_ddl(catalog, sg_span_of(ddl), &err))
-        give_up(err.message);
-    static const struct sg_column shape[] = {
-        {.name = "user_id", .type = "bigint"},
-        {.name = "nickname", .type = "character varying"},
-        {.name = "city_id", .type = "integer"},
-        {.name = "version", .type = "bigint"},
-    };
+    add_ddl(catalog, ddl);
+    for (unsigned i = 0; i < parts; i++) {
+        char text[80];
+        snprintf(text, sizeof text, "CREATE TABLE users_%u_%02u () INHERITS (users);", 2000 + i / 12, 1 + i % 12);
+        add_ddl(catalog, text);
+    }
     struct sg_mapping mapping = {.migration = "rename",
                                  .schema = "public",
                                  .table = "users",
                                  .old_name = "nickname",
                                  .new_name = "username",
-                                 .phase = phase,
-                                 .shape = shape,
-                                 .shape_len = sizeof shape / sizeof *shape};
+                                 .phase = phase};
+    if (!sg_catalog_describe(catalog, &mapping))
+        give_up("there is no such table");
     struct sg_snapshot *snapshot = sg_snapshot_new(1, catalog, &mapping, 1, &err);
     if (!snapshot)
         give_up(err.message);

@@ -12,8 +12,8 @@ struct micro_case {
     char *sql; /* the caller may count its COUNTERs up */
 };
 
-/* `users` is under migration, in this phase. */
-struct sg_snapshot *micro_snapshot(enum sg_phase phase);
+/* `users` is under migration, in this phase, and so are its parts, users_2000_01 and so on. */
+struct sg_snapshot *micro_snapshot(enum sg_phase phase, unsigned parts);
 
 size_t micro_cases(struct micro_case **ret_cases);
 void micro_cases_free(struct micro_case *cases, size_t n);

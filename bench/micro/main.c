@@ -6,8 +6,10 @@
  *   shape      a text was seen before that differs from it in its literals
  *   cold       parse, resolve, edit, splice; the cache is too small to keep anything
  *
- * and, with --threads, whether workers had better share one cache. Each figure is the best of several rounds: noise
- * only ever adds.
+ * Each figure is the best of several rounds: noise only ever adds.
+ *
+ *     segue-micro [--parts N] [PART-OF-A-LABEL]    users has so many partitions; some statements only
+ *     segue-micro --threads                        had workers better share one cache?
  */
 #include "cases.h"
 #include "threads.h"
@@ -101,11 +103,14 @@ static void measure_all(struct sg_snapshot *snapshot, const char *only) {
 }
 
 int main(int argc, char **argv) {
-    struct sg_snapshot *snapshot = micro_snapshot(SG_PHASE_DUAL_WRITE);
-    if (argc > 1 && strcmp(argv[1], "--threads") == 0)
+    bool is_parts = argc > 2 && strcmp(argv[1], "--parts") == 0;
+    const char *only = argc > (is_parts ? 3 : 1) ? argv[argc - 1] : NULL;
+    struct sg_snapshot *snapshot =
+        micro_snapshot(SG_PHASE_DUAL_WRITE, is_parts ? (unsigned)strtoul(argv[2], NULL, 10) : 0);
+    if (only && strcmp(only, "--threads") == 0)
         micro_threads(snapshot);
     else
-        measure_all(snapshot, argc > 1 ? argv[1] : NULL);
+        measure_all(snapshot, only);
     sg_snapshot_unref(snapshot);
     return 0;
 }

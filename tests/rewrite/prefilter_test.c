@@ -1,4 +1,5 @@
 /* sg_prefilter_may_match: false is certain, so every spelling of a mapped name must answer true. */
+#include "segue/arena.h"
 #include "world.h"
 
 #include <criterion/criterion.h>
@@ -78,6 +79,90 @@ Test(prefilter, a_name_cut_at_63_bytes) {
     struct sg_snapshot *snapshot = world_make(sql, name, "a", "b", SG_PHASE_PLANNED, 1);
     snprintf(sql, sizeof sql, "SELECT b FROM %s_and_more", name);
     cr_expect(sg_prefilter_may_match(snapshot, sg_span_of(sql)), "%s", sql);
+    sg_snapshot_unref(snapshot);
+}
+
+/* Names that begin alike are searched together: none may be lost among them, whatever is in it. */
+static const char *const many_names[] = {
+    "events",
+    "events_2024_01",
+    "events_2024_02",
+    "Events_2024_03",
+    "events_2024",
+    "events 2024",
+    "events-old",
+    "event",
+    "even",
+    "events$x",
+    "events_люди",
+    "q\"quoted_part\"",
+    "ev",
+    "users",
+    "users_backup",
+    "users_",
+    "tenants",
+    "a",
+    "zebra_1",
+    "zebra_10",
+    "zebra_100",
+    "parts of",
+    "parts_1",
+    "parts-list",
+    "parts_2",
+    "events_2345678901234567890123456789012345678901234567890123456",
+    "events_23456789012345678901234567890123456789012345678901",
+};
+enum { MANY = sizeof many_names / sizeof *many_names };
+
+static struct sg_snapshot *many_tables(void) {
+    struct sg_catalog *catalog = sg_catalog_new();
+    static const struct sg_column column = {.name = "a", .type = "text"};
+    static const char *const schemas[] = {"one", "two"};
+    struct sg_mapping mappings[2 * MANY];
+    for (size_t i = 0; i < 2 * MANY; i++) {
+        const char *schema = schemas[i % 2];
+        size_t relation = sg_catalog_add_relation(catalog, schema, many_names[i / 2], 'r');
+        sg_catalog_add_column(catalog, relation, &column);
+        mappings[i] = (struct sg_mapping){.migration = "m",
+                                          .schema = schema,
+                                          .table = many_names[i / 2],
+                                          .old_name = "a",
+                                          .new_name = "b",
+                                          .phase = SG_PHASE_PLANNED,
+                                          .shape = &column,
+                                          .shape_len = 1};
+    }
+    struct sg_error err = {0};
+    struct sg_snapshot *snapshot = sg_snapshot_new(1, catalog, mappings, 2 * MANY, &err);
+    cr_assert_not_null(snapshot, "%s", err.message);
+    return snapshot;
+}
+
+Test(prefilter, many_tables_whose_names_begin_alike) {
+    struct sg_snapshot *snapshot = many_tables();
+    static const char *const formats[] = {"%s", "SELECT * FROM %s", "SELECT * FROM one.\"%s\" WHERE a = 'events_no'",
+                                          "SELECT 'eventsevents', events_2024_0 FROM \"%s\"",
+                                          "SELECT no_events_2024_01, zebra_ FROM (SELECT * FROM\"%s\")"};
+    for (size_t i = 0; i < MANY; i++) {
+        struct sg_span quoted;
+        struct sg_arena arena;
+        sg_arena_init(&arena, 0);
+        sg_quote_ident(&arena, many_names[i], &quoted);
+        const char *bare = sg_arena_strndup(&arena, quoted.ptr, quoted.len);
+        for (size_t k = 0; k < sizeof formats / sizeof *formats; k++) {
+            bool is_quoted = bare[0] == '"', has_quotes = strchr(formats[k], '"') != NULL;
+            char sql[400], name[200];
+            snprintf(name, sizeof name, "%.*s", (int)strlen(bare) - (is_quoted && has_quotes ? 2 : 0),
+                     bare + (is_quoted && has_quotes));
+            snprintf(sql, sizeof sql, formats[k], name);
+            cr_expect(sg_prefilter_may_match(snapshot, sg_span_of(sql)), "%s", sql);
+        }
+        sg_arena_free(&arena);
+    }
+    EACH(snapshot, false, "", "SELECT 1", "SELECT * FROM eventsx", "SELECT * FROM events_2024_0",
+         "SELECT * FROM events_202", "SELECT * FROM xevents", "SELECT * FROM user", "SELECT * FROM zebra_",
+         "SELECT * FROM zebra_1000, zebra_01", "SELECT * FROM usersusers", "SELECT * FROM events_2024_011",
+         "SELECT ab FROM bev", "SELECT * FROM events_люд");
     sg_snapshot_unref(snapshot);
 }
 
