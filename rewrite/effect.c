@@ -72,23 +72,22 @@ static const struct word *find_word(struct sg_span word) {
     return NULL;
 }
 
-/* An INTO that belongs to no INSERT or MERGE. */
-static bool has_own_into(const char *p, const char *end) {
-    const char *into;
+/* The last INTO that belongs to no INSERT or MERGE; NULL: there is none. */
+static const char *last_own_into(struct sg_span sql) {
+    const char *last = NULL, *p = sql.ptr, *end = sql.ptr + sql.len, *into;
     for (; (into = sg_find_word((struct sg_span){p, (size_t)(end - p)}, SG_SPAN_LIT("into"))); p = into + 4) {
         const char *before = into;
         while (before > p && is_space(before[-1]))
             before--;
         bool is_insert = before - p >= 6 && strncasecmp(before - 6, "insert", 6) == 0;
         bool is_merge = before - p >= 5 && strncasecmp(before - 5, "merge", 5) == 0;
-        if (!is_insert && !is_merge)
-            return true;
+        last = is_insert || is_merge ? last : into;
     }
-    return false;
+    return last;
 }
 
-/* Of what begins at p and ends at the first semicolon at the earliest, at the text's end at the latest. */
-static enum sg_effect effect_of_one(const char *p, const char *semicolon, const char *end) {
+/* Of what begins at p and ends at the semicolon at the earliest: an INTO anywhere behind it may be its own. */
+static enum sg_effect effect_of_one(const char *p, const char *semicolon, const char *into) {
     p = skip_to_word(p, semicolon);
     if (p == semicolon)
         return SG_EFFECT_NONE;
@@ -96,7 +95,7 @@ static enum sg_effect effect_of_one(const char *p, const char *semicolon, const 
     while (stop < semicolon && is_letter(*stop))
         stop++;
     const struct word *word = find_word((struct sg_span){p, (size_t)(stop - p)});
-    if (!word || (word->may_make && has_own_into(stop, end)))
+    if (!word || (word->may_make && into && into >= stop))
         return SG_EFFECT_CHANGES;
     return word->effect;
 }
@@ -109,12 +108,12 @@ static bool may_set(struct sg_span sql) {
 
 enum sg_effect sg_text_effect(struct sg_span sql) {
     enum sg_effect worst = SG_EFFECT_NONE;
-    const char *p = sql.ptr, *end = sql.ptr + sql.len;
+    const char *p = sql.ptr, *end = sql.ptr + sql.len, *into = last_own_into(sql);
     while (p < end && worst != SG_EFFECT_CHANGES) {
         /* Some of these stand in strings and comments. No statement begins where none stands. */
         const char *semicolon = memchr(p, ';', (size_t)(end - p));
         semicolon = semicolon ? semicolon : end;
-        enum sg_effect effect = effect_of_one(p, semicolon, end);
+        enum sg_effect effect = effect_of_one(p, semicolon, into);
         worst = effect > worst ? effect : worst;
         p = semicolon < end ? semicolon + 1 : end;
     }

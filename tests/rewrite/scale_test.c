@@ -72,6 +72,18 @@ Test(scale, many_statements) {
     free(wanted.ptr);
 }
 
+/* Judged for every message, whether it names a mapped table or not. */
+Test(scale, the_effect_of_many_statements) {
+    struct text sql = {NULL, 0, 0};
+    for (int i = 0; i < 1000000; i++) {
+        append(&sql, "SELECT;");
+    }
+    cr_expect_eq(sg_text_effect((struct sg_span){sql.ptr, sql.len}), SG_EFFECT_NONE);
+    append(&sql, "SELECT 1 INTO t");
+    cr_expect_eq(sg_text_effect((struct sg_span){sql.ptr, sql.len}), SG_EFFECT_CHANGES);
+    free(sql.ptr);
+}
+
 Test(scale, a_long_in_list) {
     struct text sql = {0};
     struct text wanted = {0};
