@@ -66,7 +66,10 @@ static const char *skip_until(const char *p, const char *end, char stop) {
 }
 
 static bool find_answer(const struct sg_context *cx, const char *question, struct sg_span *ret_answer) {
-    const char *p = cx->request->facts.ptr, *end = p + cx->request->facts.len;
+    struct sg_span facts = cx->request->facts;
+    if (facts.len == 0)
+        return false;
+    const char *p = facts.ptr, *end = p + facts.len;
     while (p < end) {
         const char *equals = skip_until(p, end, '=');
         const char *stop = equals ? skip_until(equals, end, ';') : NULL;

@@ -1,8 +1,8 @@
 /*
  * Any text through the rewriter.
  *
- * Input: a byte of phase (bits 0-1), star (2-3) and search path (4-5), a byte of session settings, then the text up to
- * its first NUL, which the wire cannot carry.
+ * Input: a byte of phase (bits 0-1), star (2-3), search path (4-5) and database (6-7: see worlds.c), a byte of session
+ * settings, then the text up to its first NUL, which the wire cannot carry.
  *
  * Properties:
  *   - the answer is PASS, REWRITE, REFUSE or ASK, and the same when asked again (then from the cache);
@@ -10,6 +10,7 @@
  *   - the text with other literals gets from the cache the answer that it gets by itself;
  *   - what the pre-filter rules out is never touched, and with no mapping in force nothing is;
  *   - a rewritten text is the client's with the edits spliced in: every byte outside them is as it was;
+ *   - of several statements, those that cannot name a mapped table keep every byte;
  *   - PostgreSQL's own grammar accepts every text that was rewritten;
  *   - a refusal carries a SQLSTATE, a message, and a position that lies in the text;
  *   - an error position of the server maps to one in the client's text.
@@ -18,93 +19,31 @@
 #include "literals.h"
 #include "segue/protocol.h"
 #include "segue/rewrite.h"
+#include "worlds.h"
 
 #include <pg_query.h>
 #include <string.h>
 
 #define CACHE_BYTES    (1u << 16) /* small, so that plans are evicted while the fuzzer runs */
-#define MAPPINGS       3u
-#define TEXT_MAX_BYTES 4096u /* the grammar's own time grows with the text; nothing new is found in longer ones */
+#define TEXT_MAX_BYTES 4096u      /* the grammar's own time grows with the text; nothing new is found in longer ones */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const struct sg_column users[] = {
-    {.name = "user_id", .type = "bigint", .is_identity = true},
-    {.name = "nickname", .type = "character varying", .default_sql = "'anonymous'::character varying"},
-    {.name = "email", .type = "text"},
-    {.name = "len", .type = "integer", .is_generated = true},
-};
-static const struct sg_column product[] = {
-    {.name = "product_id", .type = "integer", .default_sql = "nextval('serial'::regclass)"},
-    {.name = "user", .type = "text"},
-    {.name = "price", .type = "numeric"},
-};
-static const struct sg_column plain[] = {{.name = "user_id", .type = "bigint"}, {.name = "nickname", .type = "text"}};
-
-#define COUNT(array) (sizeof(array) / sizeof *(array))
-
-static void add(struct sg_catalog *catalog, const char *schema, const char *name, char kind,
-                const struct sg_column *columns, size_t n) {
-    size_t relation = sg_catalog_add_relation(catalog, schema, name, kind);
-    for (size_t i = 0; i < n; i++) {
-        sg_catalog_add_column(catalog, relation, &columns[i]);
+/* Kept: what the fuzzer is after is the plan. */
+static struct sg_rewriter *remembering(void) {
+    static struct sg_rewriter *rewriter;
+    if (!rewriter) {
+        rewriter = sg_rewriter_new(CACHE_BYTES);
     }
+    return rewriter;
 }
 
-/* A column by name that is in the table in this phase, after those of the shape. */
-static void add_with(struct sg_catalog *catalog, const char *schema, const char *name, const struct sg_column *columns,
-                     size_t n, const char *old_name, const char *new_name, enum sg_phase phase) {
-    size_t relation = sg_catalog_add_relation(catalog, schema, name, 'r');
-    struct sg_column added = {.name = new_name, .type = "text"};
-    for (size_t i = 0; i < n; i++) {
-        if (phase < SG_PHASE_NEW_ONLY || strcmp(columns[i].name, old_name) != 0) {
-            sg_catalog_add_column(catalog, relation, &columns[i]);
-        }
+static struct sg_rewriter *forgetful(void) {
+    static struct sg_rewriter *rewriter;
+    if (!rewriter) {
+        rewriter = sg_rewriter_new(0);
     }
-    if (phase > SG_PHASE_PLANNED) {
-        sg_catalog_add_column(catalog, relation, &added);
-    }
-}
-
-static struct sg_snapshot *make_snapshot(enum sg_phase phase, bool mapped) {
-    struct sg_catalog *catalog = sg_catalog_new();
-    add_with(catalog, "public", "users", users, COUNT(users), "nickname", "username", phase);
-    add_with(catalog, "public", "product", product, COUNT(product), "user", "creator", phase);
-    add_with(catalog, "shop", "Odd Name", plain, COUNT(plain), "nickname", "Nick \"Name\"", phase);
-    add(catalog, "public", "audit_log", 'r', plain, COUNT(plain));
-    add(catalog, "other", "users", 'r', plain, COUNT(plain));
-    const struct sg_mapping mappings[MAPPINGS] = {
-        {"m", "public", "users", "nickname", "username", phase, users, COUNT(users), NULL, 0},
-        {"p", "public", "product", "user", "creator", phase, product, COUNT(product), NULL, 0},
-        {"o", "shop", "Odd Name", "nickname", "Nick \"Name\"", phase, plain, COUNT(plain), NULL, 0},
-    };
-    struct sg_error err = {0};
-    struct sg_snapshot *snapshot = sg_snapshot_new(1 + (uint64_t)phase, catalog, mappings, mapped ? MAPPINGS : 0, &err);
-    if (!snapshot) {
-        fprintf(stderr, "%s\n", err.message);
-    }
-    CHECK(snapshot);
-    return snapshot;
-}
-
-/* Built once: what the fuzzer is after is the plan, not the snapshot. */
-struct world {
-    struct sg_rewriter *rewriter, *forgetful;
-    struct sg_snapshot *phases[SG_PHASE_RETIRED];
-    struct sg_snapshot *unmapped;
-};
-
-static const struct world *world(void) {
-    static struct world the_world;
-    if (!the_world.rewriter) {
-        the_world.rewriter = sg_rewriter_new(CACHE_BYTES);
-        the_world.forgetful = sg_rewriter_new(0);
-        for (enum sg_phase phase = SG_PHASE_PLANNED; phase < SG_PHASE_RETIRED; phase++) {
-            the_world.phases[phase] = make_snapshot(phase, true);
-        }
-        the_world.unmapped = make_snapshot(SG_PHASE_PLANNED, false);
-    }
-    return &the_world;
+    return rewriter;
 }
 
 static bool is_utf8(struct sg_span sql) {
@@ -146,6 +85,26 @@ static void check_splice(const struct sg_plan *plan, struct sg_span sql) {
     CHECK(sql.len - from == plan->sql.len - to && memcmp(plan->sql.ptr + to, sql.ptr + from, sql.len - from) == 0);
 }
 
+/* Is any byte between these two changed? */
+static bool is_edited(const struct sg_plan *plan, size_t from, size_t to) {
+    for (size_t i = 0; i < plan->edits_len; i++) {
+        const struct sg_edit *edit = &plan->edits[i];
+        if (edit->at < to && edit->at + edit->removed > from) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void check_neighbours(const struct sg_plan *plan, struct sg_snapshot *snapshot,
+                             const struct sg_request *request) {
+    struct sg_span statement;
+    for (size_t at = 0; sg_split_next(request->sql, &at, &statement);) {
+        size_t from = (size_t)(statement.ptr - request->sql.ptr);
+        CHECK(sg_prefilter_may_match(snapshot, statement) || !is_edited(plan, from, from + statement.len));
+    }
+}
+
 /* Asked of the library itself, which knows nothing of mappings. Its settings are the default ones. */
 static void check_grammar(const struct sg_plan *plan, struct sg_span sql, const struct sg_request *request) {
     if (request->backslash_quotes || request->unsafe_encoding) {
@@ -168,7 +127,7 @@ static void check_positions(const struct sg_plan *plan, struct sg_span sql, bool
     }
 }
 
-static void check_plan(const struct sg_plan *plan, const struct sg_request *request) {
+static void check_plan(const struct sg_plan *plan, struct sg_snapshot *snapshot, const struct sg_request *request) {
     switch (plan->action) {
     case SG_PASS:
         return;
@@ -176,6 +135,7 @@ static void check_plan(const struct sg_plan *plan, const struct sg_request *requ
         check_splice(plan, request->sql);
         check_grammar(plan, request->sql, request);
         check_positions(plan, request->sql, request->utf8);
+        check_neighbours(plan, snapshot, request);
         return;
     case SG_REFUSE:
         CHECK(strlen(plan->error->sqlstate) == 5 && plan->error->message[0] != 0);
@@ -190,7 +150,7 @@ static void check_plan(const struct sg_plan *plan, const struct sg_request *requ
 }
 
 static void check_again(const struct sg_plan *first, struct sg_snapshot *snapshot, const struct sg_request *request) {
-    const struct sg_plan *again = sg_rewriter_plan(world()->rewriter, snapshot, request);
+    const struct sg_plan *again = sg_rewriter_plan(remembering(), snapshot, request);
     CHECK(again && again->action == first->action);
     CHECK(again->action != SG_REWRITE || sg_span_eq(again->sql, first->sql));
     CHECK(again->action != SG_REFUSE || strcmp(again->error->message, first->error->message) == 0);
@@ -200,8 +160,8 @@ static void check_other_literals(struct sg_snapshot *snapshot, struct sg_request
     uint64_t seed = request.sql.len;
     char *sql = other_literals(request.sql, &seed);
     request.sql = sg_span_of(sql);
-    const struct sg_plan *got = sg_rewriter_plan(world()->rewriter, snapshot, &request);
-    const char *difference = plans_differ(got, sg_rewriter_plan(world()->forgetful, snapshot, &request));
+    const struct sg_plan *got = sg_rewriter_plan(remembering(), snapshot, &request);
+    const char *difference = plans_differ(got, sg_rewriter_plan(forgetful(), snapshot, &request));
     if (difference) {
         fprintf(stderr, "%s differs for: %s\n", difference, sql);
     }
@@ -226,7 +186,7 @@ static void add_fact(struct sg_buf *facts, struct sg_span ask) {
 static void check_asking(struct sg_snapshot *snapshot, struct sg_request request) {
     struct sg_buf facts = {0};
     const struct sg_plan *plan;
-    while ((plan = sg_rewriter_plan(world()->rewriter, snapshot, &request)) && plan->action == SG_ASK) {
+    while ((plan = sg_rewriter_plan(remembering(), snapshot, &request)) && plan->action == SG_ASK) {
         for (size_t i = 0; i < plan->asks_len; i++) {
             char *named = malloc(plan->asks[i].len + 2);
             CHECK(named);
@@ -239,26 +199,26 @@ static void check_asking(struct sg_snapshot *snapshot, struct sg_request request
         request.facts = (struct sg_span){(const char *)facts.data, facts.len};
     }
     if (plan) {
-        check_plan(plan, &request);
+        check_plan(plan, snapshot, &request);
     }
     sg_buf_free(&facts);
 }
 
 static void run(struct sg_snapshot *snapshot, const struct sg_request *request) {
-    const struct sg_plan *plan = sg_rewriter_plan(world()->rewriter, snapshot, request);
+    const struct sg_plan *plan = sg_rewriter_plan(remembering(), snapshot, request);
     CHECK(!plan || plan->action == SG_PASS || sg_prefilter_may_match(snapshot, request->sql));
     if (plan) {
         plan = sg_plan_ref(plan);
-        check_plan(plan, request);
+        check_plan(plan, snapshot, request);
         check_again(plan, snapshot, request);
         check_other_literals(snapshot, *request);
         sg_plan_unref(plan);
     }
     check_asking(snapshot, *request);
     (void)sg_text_effect(request->sql);
-    plan = sg_rewriter_plan(world()->rewriter, world()->unmapped, request);
+    plan = sg_rewriter_plan(remembering(), world_unmapped(), request);
     CHECK(!plan || plan->action == SG_PASS);
-    plan = sg_rewriter_plan(world()->rewriter, NULL, request);
+    plan = sg_rewriter_plan(remembering(), NULL, request);
     CHECK(!plan || plan->action == SG_PASS);
 }
 
@@ -283,7 +243,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         .is_doubtful = data[1] & 32,
     };
     request.search_path = request.can_ask ? NULL : request.search_path;
-    run(world()->phases[data[0] & 3], &request);
+    run(world_snapshot(data[0] >> 6, (enum sg_phase)(data[0] & 3)), &request);
     free(sql);
     return 0;
 }

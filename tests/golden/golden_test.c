@@ -237,6 +237,22 @@ static void check_other_literals(const struct trial *trial) {
     }
 }
 
+/* ---- Rewritten again ---- */
+
+/* What comes out names the columns of the phase as they are meant: a client that sends it means just that. */
+static void check_rewritten_again(const struct trial *trial) {
+    if (trial->expect->kind != GOLDEN_TEXT) {
+        return;
+    }
+    struct sg_request request = request_for(trial, sg_span_of(trial->expect->text));
+    const struct sg_plan *plan = sg_rewriter_plan(trial->forgetful, trial->snapshot, &request);
+    const char *got = outcome(plan, trial->expect->text);
+    if (!got || strcmp(got, trial->expect->text) != 0) {
+        failed(trial, "does not stay as it is when it is rewritten again", trial->expect->text,
+               got ? got : refusal(plan));
+    }
+}
+
 /* ---- The walk ---- */
 
 static void run_trial(const struct trial *trial) {
@@ -259,6 +275,7 @@ static void run_trial(const struct trial *trial) {
     }
     check_between_neighbours(trial);
     check_other_literals(trial);
+    check_rewritten_again(trial);
 }
 
 static int run_phase(struct golden_file *file, enum sg_phase phase, bool keep_old, int *failures) {

@@ -130,6 +130,13 @@ static bool same_edits(const struct sg_plan *a, const struct sg_plan *b) {
     return same;
 }
 
+static bool same_asks(const struct sg_plan *a, const struct sg_plan *b) {
+    bool same = a->asks_len == b->asks_len;
+    for (size_t i = 0; same && i < a->asks_len; i++)
+        same = sg_span_eq(a->asks[i], b->asks[i]);
+    return same;
+}
+
 const char *plans_differ(const struct sg_plan *a, const struct sg_plan *b) {
     if (!a || !b)
         return a == b ? NULL : "one is left to the pre-filter";
@@ -140,6 +147,8 @@ const char *plans_differ(const struct sg_plan *a, const struct sg_plan *b) {
         return "the epoch, or the names used";
     if (a->action == SG_REFUSE)
         return same_error(a->error, b->error) ? NULL : "the refusal";
+    if (a->action == SG_ASK)
+        return same_asks(a, b) ? NULL : "the questions";
     if (a->action == SG_PASS)
         return NULL;
     return !sg_span_eq(a->sql, b->sql)      ? "the text"
