@@ -408,6 +408,28 @@ const char *sg_token_name(struct sg_arena *arena, const struct sg_tokens *tokens
     return name;
 }
 
+static bool is_text(const struct sg_tokens *tokens, size_t i, const char *word) {
+    return i < tokens->n && tokens->v[i].kind == SG_TOKEN_WORD && tokens->v[i].len == strlen(word) &&
+           strncasecmp(tokens->text.ptr + tokens->v[i].at, word, tokens->v[i].len) == 0;
+}
+
+/* Token i is part of a phrase inside an expression. The other word of the phrase may be a label, before a clause. */
+static bool is_in_phrase(const struct sg_tokens *tokens, size_t i) {
+    switch (tokens->v[i].word) {
+    case SG_WORD_FROM: /* IS [NOT] DISTINCT FROM */
+        return i >= 2 && sg_token_is_word(tokens, i - 1, SG_WORD_DISTINCT) &&
+               (is_text(tokens, i - 2, "is") || is_text(tokens, i - 2, "not"));
+    case SG_WORD_GROUP: /* WITHIN GROUP (ORDER BY ...) */
+        return sg_token_is_word(tokens, i - 1, SG_WORD_WITHIN) && sg_token_is_punct(tokens, i + 1, '(');
+    case SG_WORD_FOR: /* COLLATION FOR (...) */
+        return sg_token_is_word(tokens, i - 1, SG_WORD_COLLATION) && sg_token_is_punct(tokens, i + 1, '(');
+    case SG_WORD_WHEN: /* a label: the clause is WHEN [NOT] MATCHED */
+        return !is_text(tokens, i + 1, "matched") && !is_text(tokens, i + 1, "not");
+    default:
+        return false;
+    }
+}
+
 /* Reserved words that can only follow a complete expression, but for the phrases that contain one of them. */
 static bool ends_expression(const struct sg_tokens *tokens, size_t i, size_t start) {
     static const bool enders[] = {
@@ -423,13 +445,7 @@ static bool ends_expression(const struct sg_tokens *tokens, size_t i, size_t sta
     /* After AS or a dot any word is a label or a name. */
     if (sg_token_is_punct(tokens, i - 1, '.') || sg_token_is_word(tokens, i - 1, SG_WORD_AS))
         return false;
-    if (word == SG_WORD_FROM && sg_token_is_word(tokens, i - 1, SG_WORD_DISTINCT))
-        return false; /* IS [NOT] DISTINCT FROM */
-    if (word == SG_WORD_GROUP && sg_token_is_word(tokens, i - 1, SG_WORD_WITHIN))
-        return false; /* WITHIN GROUP (ORDER BY ...) */
-    if (word == SG_WORD_FOR && sg_token_is_word(tokens, i - 1, SG_WORD_COLLATION))
-        return false; /* COLLATION FOR (...) */
-    return true;
+    return !is_in_phrase(tokens, i);
 }
 
 /* A keyword as such, not a label after AS or a name after a dot. */
