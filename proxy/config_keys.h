@@ -30,12 +30,12 @@
     X(TEXT,    admin_users, "", 0, 0, RESTART, "Roles that may do everything in the console, comma-separated; empty is the control role") \
     X(TEXT,    stats_users, "", 0, 0, RESTART, "Roles that may only look (SHOW) in the console, comma-separated")      \
     /* TLS */                                                                                                          \
-    X(CHOICE,  client_tls_sslmode, "disable", "disable|allow|prefer|require|verify-ca|verify-full", 0, LATER, "TLS towards clients") \
-    X(TEXT,    client_tls_key_file, "", 0, 0, LATER, "Private key shown to clients")                                   \
-    X(TEXT,    client_tls_cert_file, "", 0, 0, LATER, "Certificate shown to clients")                                  \
-    X(TEXT,    client_tls_ca_file, "", 0, 0, LATER, "Authorities that client certificates are checked against")        \
-    X(TEXT,    client_tls_protocols, "secure", 0, 0, LATER, "TLS versions towards clients")                            \
-    X(TEXT,    client_tls_ciphers, "default", 0, 0, LATER, "Ciphers towards clients")                                  \
+    X(CHOICE,  client_tls_sslmode, "disable", "disable|allow|prefer|require|verify-ca|verify-full", 0, RELOAD, "TLS towards clients") \
+    X(TEXT,    client_tls_key_file, "", 0, 0, RELOAD, "Private key shown to clients")                                   \
+    X(TEXT,    client_tls_cert_file, "", 0, 0, RELOAD, "Certificate shown to clients")                                  \
+    X(TEXT,    client_tls_ca_file, "", 0, 0, RELOAD, "Authorities that client certificates are checked against")        \
+    X(TEXT,    client_tls_protocols, "secure", 0, 0, RELOAD, "TLS versions towards clients")                            \
+    X(TEXT,    client_tls_ciphers, "default", 0, 0, RELOAD, "Ciphers towards clients")                                  \
     X(CHOICE,  server_tls_sslmode, "disable", "disable|allow|prefer|require|verify-ca|verify-full", 0, LATER, "TLS towards servers") \
     X(TEXT,    server_tls_key_file, "", 0, 0, LATER, "Private key shown to servers")                                   \
     X(TEXT,    server_tls_cert_file, "", 0, 0, LATER, "Certificate shown to servers")                                  \

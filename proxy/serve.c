@@ -20,6 +20,7 @@
 #include "proxy/net/hub.h"
 #include "proxy/net/server.h"
 #include "proxy/net/star_rules.h"
+#include "proxy/net/tls.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -80,6 +81,27 @@ static void app_drain(struct app *app) {
     sg_server_drain(app->server, on_drained, app);
 }
 
+/* ---- Encryption ---- */
+
+/* *ret_tls NULL: clients are not offered any. */
+static bool read_client_tls(const struct sg_config *config, struct sg_tls_context **ret_tls, struct sg_error *reterr) {
+    struct sg_tls_settings settings = {
+        .key_file = config->client_tls_key_file,
+        .cert_file = config->client_tls_cert_file,
+        .ca_file = config->client_tls_ca_file,
+        .protocols = config->client_tls_protocols,
+        .ciphers = config->client_tls_ciphers,
+    };
+    sg_tls_mode_from_name(config->client_tls_sslmode, &settings.mode); /* the key's words are the modes' names */
+    if (settings.mode == SG_TLS_DISABLE) {
+        *ret_tls = NULL;
+        return true;
+    }
+    struct sg_tls_context *tls = sg_tls_context_accept(&settings, reterr);
+    *ret_tls = tls;
+    return tls != NULL;
+}
+
 /* ---- Reload ---- */
 
 static bool open_log(const struct sg_config *config, struct sg_error *reterr) {
@@ -112,11 +134,15 @@ static void app_reload(struct app *app) {
         sg_log(SG_LOG_ERROR, "reload: the configuration stays as it was");
         return;
     }
-    if (!open_log(config, &err)) {
+    struct sg_tls_context *client_tls = NULL;
+    if (!read_client_tls(config, &client_tls, &err) || !open_log(config, &err)) {
+        sg_tls_context_unref(client_tls);
         sg_log_error(SG_LOG_ERROR, &err, "reload: the configuration stays as it was");
         sg_config_free(config);
         return;
     }
+    sg_server_set_client_tls(app->server, client_tls);
+    sg_tls_context_unref(client_tls);
     tell_changes(app->config, config);
     /* Only what a reload can change is taken over, so that SHOW CONFIG keeps showing what is in force. */
     for (size_t i = 0; i < sg_config_keys(); i++)
@@ -237,6 +263,9 @@ static struct sg_star_rule *star_rules(struct sg_config *config) {
 
 static bool start_server(struct app *app, struct sg_error *reterr) {
     struct sg_config *config = app->config;
+    struct sg_tls_context *client_tls;
+    if (!read_client_tls(config, &client_tls, reterr))
+        return false;
     enum sg_star star = SG_STAR_BOTH;
     sg_star_from_name(config->star, &star); /* the key's words are the enum's names */
     struct sg_server_config server = {
@@ -258,8 +287,10 @@ static bool start_server(struct app *app, struct sg_error *reterr) {
         .star_rules = star_rules(config),
         .star_rules_len = config->clients_len,
         .log_connections = config->log_connections,
+        .client_tls = client_tls,
     };
     app->server = sg_server_start(&app->loop, &server, reterr);
+    sg_tls_context_unref(client_tls);
     return app->server != NULL;
 }
 

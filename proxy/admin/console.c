@@ -204,14 +204,15 @@ static const char *enrol(struct sg_console *console, struct sg_admin_session *se
     return why;
 }
 
-void sg_console_adopt(struct sg_console *console, int fd, const char *user, struct sg_span pending) {
+void sg_console_adopt(struct sg_console *console, int fd, struct sg_tls *tls, const char *user,
+                      struct sg_span pending) {
     struct sg_admin_session *session = calloc(1, sizeof(*session));
     if (!session)
         abort();
     session->console = console;
     session->user = copy(user);
     session->is_admin = is_listed(console->admin_users, user);
-    sg_wire_init(&session->wire, fd, pending);
+    sg_wire_init(&session->wire, fd, tls, pending);
     make_key(session);
     if (!session->is_admin && !is_listed(console->stats_users, user)) {
         refuse(session, SG_SQLSTATE_INSUFFICIENT_PRIVILEGE, "this role may not use the console",

@@ -18,7 +18,8 @@ struct sg_engine;
 struct sg_error;
 struct sg_hub;
 struct sg_server;
-struct sg_console; /* all console sessions of this process */
+struct sg_console;
+struct sg_tls; /* all console sessions of this process */
 
 /* What a console asks of the process it lives in. */
 enum sg_console_request { SG_CONSOLE_RELOAD, SG_CONSOLE_DRAIN, SG_CONSOLE_SHUTDOWN };
@@ -54,9 +55,10 @@ void sg_console_set_config(struct sg_console *console, const struct sg_config *c
 /*
  * Takes the socket (closes it when done). Called from a worker loop when the server has authenticated the client as
  * `user`; nothing of AuthenticationOk or what follows has been sent to the client yet: the console sends it, or a
- * FATAL 42501 when the user is neither admin nor stats. pending: bytes the client sent already, copied.
+ * FATAL 42501 when the user is neither admin nor stats. tls: what encrypts the socket, taken over; NULL: nothing does.
+ * pending: bytes the client sent already, copied.
  */
-void sg_console_adopt(struct sg_console *console, int fd, const char *user, struct sg_span pending);
+void sg_console_adopt(struct sg_console *console, int fd, struct sg_tls *tls, const char *user, struct sg_span pending);
 
 /* A CancelRequest: true when the key is that of a console session, whose WAIT then ends with 57014. Any thread. */
 bool sg_console_cancel(struct sg_console *console, uint32_t pid, struct sg_span key);

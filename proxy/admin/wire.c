@@ -11,8 +11,8 @@
 
 #define READ_BYTES 8192
 
-void sg_wire_init(struct sg_wire *wire, int fd, struct sg_span pending) {
-    *wire = (struct sg_wire){.fd = fd, .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+void sg_wire_init(struct sg_wire *wire, int fd, struct sg_tls *tls, struct sg_span pending) {
+    *wire = (struct sg_wire){.fd = fd, .tls = tls, .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
     if (wire->wake_fd < 0)
         abort();
     if (pending.len)
@@ -24,6 +24,8 @@ void sg_wire_free(struct sg_wire *wire) {
     close(wire->wake_fd);
     sg_buf_free(&wire->in);
     sg_buf_free(&wire->out);
+    sg_buf_free(&wire->records);
+    sg_tls_free(wire->tls);
 }
 
 void sg_wire_wake(struct sg_wire *wire) {
@@ -48,6 +50,19 @@ static enum sg_wire_event wait_for(struct sg_wire *wire, short events, int wait_
     return SG_WIRE_OK;
 }
 
+/* Bytes of the socket into in. */
+static enum sg_wire_event decrypt(struct sg_wire *wire, const uint8_t *bytes, size_t n) {
+    enum sg_tls_progress progress;
+    bool is_closed;
+    sg_tls_feed(wire->tls, bytes, n);
+    do {
+        sg_buf_reserve(&wire->in, READ_BYTES);
+        progress = sg_tls_read(wire->tls, wire->in.data + wire->in.len, READ_BYTES, &n, &is_closed);
+        wire->in.len += n;
+    } while (progress == SG_TLS_DONE);
+    return progress == SG_TLS_MORE ? SG_WIRE_OK : SG_WIRE_GONE;
+}
+
 /* Reads what is there. */
 static enum sg_wire_event fill(struct sg_wire *wire) {
     if (wire->in_at == wire->in.len)
@@ -57,11 +72,13 @@ static enum sg_wire_event fill(struct sg_wire *wire) {
         wire->in.len -= wire->in_at;
         wire->in_at = 0;
     }
-    sg_buf_reserve(&wire->in, READ_BYTES);
-    ssize_t n = recv(wire->fd, wire->in.data + wire->in.len, READ_BYTES, MSG_DONTWAIT);
+    uint8_t bytes[READ_BYTES];
+    ssize_t n = recv(wire->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
     if (n < 0)
         return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? SG_WIRE_OK : SG_WIRE_GONE;
-    wire->in.len += (size_t)n;
+    if (n > 0 && wire->tls)
+        return decrypt(wire, bytes, (size_t)n);
+    sg_buf_put(&wire->in, bytes, (size_t)n);
     return n ? SG_WIRE_OK : SG_WIRE_GONE;
 }
 
@@ -111,9 +128,19 @@ enum sg_wire_event sg_wire_idle(struct sg_wire *wire, int wait_ms) {
     return SG_WIRE_OK;
 }
 
+/* What is to be sent, as the socket gets it. NULL: it cannot be encrypted any more. */
+static struct sg_buf *sealed(struct sg_wire *wire) {
+    if (!wire->tls)
+        return &wire->out;
+    bool good = sg_tls_write(wire->tls, wire->out.data, wire->out.len);
+    wire->out.len = 0;
+    sg_tls_take(wire->tls, &wire->records);
+    return good ? &wire->records : NULL;
+}
+
 /* OK: some or nothing was sent; GONE. */
-static enum sg_wire_event send_some(struct sg_wire *wire, size_t *sent) {
-    ssize_t n = send(wire->fd, wire->out.data + *sent, wire->out.len - *sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+static enum sg_wire_event send_some(struct sg_wire *wire, const struct sg_buf *bytes, size_t *sent) {
+    ssize_t n = send(wire->fd, bytes->data + *sent, bytes->len - *sent, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n < 0)
         return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? SG_WIRE_OK : SG_WIRE_GONE;
     *sent += (size_t)n;
@@ -122,26 +149,34 @@ static enum sg_wire_event send_some(struct sg_wire *wire, size_t *sent) {
 
 enum sg_wire_event sg_wire_flush(struct sg_wire *wire) {
     size_t sent = 0;
-    enum sg_wire_event event = SG_WIRE_OK;
-    while (sent < wire->out.len && event == SG_WIRE_OK) {
+    struct sg_buf *bytes = sealed(wire);
+    enum sg_wire_event event = bytes ? SG_WIRE_OK : SG_WIRE_GONE;
+    while (bytes && sent < bytes->len && event == SG_WIRE_OK) {
         size_t before = sent;
         short revents;
-        event = send_some(wire, &sent);
+        event = send_some(wire, bytes, &sent);
         if (event == SG_WIRE_OK && sent == before)
             event = wait_for(wire, POLLOUT, -1, &revents);
     }
-    if (sent)
-        memmove(wire->out.data, wire->out.data + sent, wire->out.len - sent);
-    wire->out.len -= sent;
+    if (sent) {
+        memmove(bytes->data, bytes->data + sent, bytes->len - sent);
+        bytes->len -= sent;
+    }
     return event;
 }
 
 void sg_wire_part(struct sg_wire *wire) {
     char unread[4096];
     size_t sent = 0;
-    if (wire->out.len)
-        send_some(wire, &sent);
-    wire->out.len = 0;
+    struct sg_buf *bytes = sealed(wire);
+    if (bytes && wire->tls) {
+        sg_tls_shutdown(wire->tls);
+        sg_tls_take(wire->tls, bytes);
+    }
+    if (bytes && bytes->len) {
+        send_some(wire, bytes, &sent);
+        bytes->len = 0;
+    }
     shutdown(wire->fd, SHUT_WR);
     /* A socket closed with bytes unread resets the connection, and the client may lose what was just sent. */
     for (int i = 0; i < 256 && recv(wire->fd, unread, sizeof(unread), MSG_DONTWAIT) > 0; i++) {

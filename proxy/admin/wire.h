@@ -9,6 +9,7 @@
 #ifndef SEGUE_ADMIN_WIRE_H
 #define SEGUE_ADMIN_WIRE_H
 
+#include "proxy/net/tls.h"
 #include "segue/protocol.h"
 
 #define SG_WIRE_MESSAGE_MAX_BYTES (1u << 20) /* a console command is short; this bounds what a client makes us hold */
@@ -26,10 +27,13 @@ struct sg_wire {
     struct sg_buf in;
     size_t in_at;
     struct sg_buf out;
+    struct sg_tls *tls;    /* owned; NULL: in the clear */
+    struct sg_buf records; /* out, encrypted, and not sent yet */
 };
 
-/* Takes fd over. pending: bytes of the client that were read before. */
-void sg_wire_init(struct sg_wire *wire, int fd, struct sg_span pending);
+/* Takes fd over, and tls, through which its bytes then go (NULL: none). pending: bytes of the client that were read
+ * before. */
+void sg_wire_init(struct sg_wire *wire, int fd, struct sg_tls *tls, struct sg_span pending);
 void sg_wire_free(struct sg_wire *wire);
 void sg_wire_wake(struct sg_wire *wire);
 
@@ -37,7 +41,7 @@ void sg_wire_wake(struct sg_wire *wire);
 enum sg_wire_event sg_wire_read(struct sg_wire *wire, struct sg_frame *ret_frame, const uint8_t **ret_body);
 /* Waits, and notices meanwhile if the client goes away; messages that arrive are kept for sg_wire_read. */
 enum sg_wire_event sg_wire_idle(struct sg_wire *wire, int wait_ms);
-/* Sends everything in out. OK, WOKEN (the rest stays in out) or GONE. */
+/* Sends everything in out. OK, WOKEN (the rest stays) or GONE. */
 enum sg_wire_event sg_wire_flush(struct sg_wire *wire);
 /* The last words of a session: sends what the socket takes at once, and says that no more comes. */
 void sg_wire_part(struct sg_wire *wire);

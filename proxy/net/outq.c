@@ -56,22 +56,64 @@ static void keep_rest(struct sg_outq *q, const uv_buf_t *bufs, unsigned n, size_
     }
 }
 
+static size_t try_write(struct sg_outq *q, const uv_buf_t *bufs, unsigned n) {
+    int rc = q->is_sending ? UV_EAGAIN : uv_try_write(q->stream, bufs, n);
+    if (rc < 0 && rc != UV_EAGAIN) {
+        q->error = rc;
+    }
+    return rc > 0 ? (size_t)rc : 0;
+}
+
+static void send_waiting(struct sg_outq *q) {
+    if (q->error != 0) {
+        sg_buf_free(&q->waiting);
+    } else if (q->waiting.len > 0 && !q->is_sending) {
+        start_sending(q);
+    }
+}
+
+void sg_outq_flush_tls(struct sg_outq *q) {
+    struct sg_buf records = {0};
+    if (!q->tls || q->error != 0 || !sg_tls_take(q->tls, &records)) {
+        return;
+    }
+    uv_buf_t buf = uv_buf_init((char *)records.data, (unsigned)records.len);
+    keep_rest(q, &buf, 1, try_write(q, &buf, 1));
+    sg_buf_free(&records);
+    send_waiting(q);
+}
+
+/* A record for each piece would be mostly overhead: as many pieces as a record holds go into one. */
+static bool encrypt(struct sg_tls *tls, const uv_buf_t *bufs, unsigned n) {
+    enum { RECORD_BYTES = 16384 };
+    uint8_t record[RECORD_BYTES];
+    size_t len = 0;
+    for (unsigned i = 0; i < n; i++) {
+        for (size_t done = 0; done < bufs[i].len;) {
+            size_t part = bufs[i].len - done < RECORD_BYTES - len ? bufs[i].len - done : RECORD_BYTES - len;
+            memcpy(record + len, bufs[i].base + done, part);
+            len += part;
+            done += part;
+            if (len == RECORD_BYTES && !sg_tls_write(tls, record, len)) {
+                return false;
+            }
+            len = len == RECORD_BYTES ? 0 : len;
+        }
+    }
+    return sg_tls_write(tls, record, len);
+}
+
 void sg_outq_write(struct sg_outq *q, const uv_buf_t *bufs, unsigned n) {
-    size_t sent = 0;
     if (q->error != 0 || n == 0) {
         return;
     }
-    if (!q->is_sending) {
-        int rc = uv_try_write(q->stream, bufs, n);
-        if (rc < 0 && rc != UV_EAGAIN) {
-            q->error = rc;
-            return;
-        }
-        sent = rc > 0 ? (size_t)rc : 0;
-    }
-    keep_rest(q, bufs, n, sent);
-    if (q->waiting.len > 0 && !q->is_sending) {
-        start_sending(q);
+    if (!q->tls) {
+        keep_rest(q, bufs, n, try_write(q, bufs, n));
+        send_waiting(q);
+    } else if (encrypt(q->tls, bufs, n)) {
+        sg_outq_flush_tls(q);
+    } else {
+        q->error = UV_EPROTO;
     }
 }
 

@@ -38,6 +38,7 @@ static void fill_config(struct sg_server_config *own, const struct sg_server_con
     own->unix_socket_dir = copy(config->unix_socket_dir);
     own->upstream_conninfo = copy(config->upstream_conninfo);
     own->control_database = copy(config->control_database);
+    own->client_tls = sg_tls_context_ref(config->client_tls);
     own->star_rules = sg_star_rules_copy(config->star_rules, config->star_rules_len);
     if (own->workers <= 0) {
         own->workers = (int)uv_available_parallelism();
@@ -58,6 +59,7 @@ static void free_config(struct sg_server_config *own) {
     free((char *)own->unix_socket_dir);
     free((char *)own->upstream_conninfo);
     free((char *)own->control_database);
+    sg_tls_context_unref(own->client_tls);
     sg_star_rules_free((struct sg_star_rule *)own->star_rules, own->star_rules_len);
 }
 
@@ -109,6 +111,7 @@ struct sg_server *sg_server_start(uv_loop_t *loop, const struct sg_server_config
     server->loop = loop;
     server->listener.on_client = on_client;
     server->listener.arg = server;
+    pthread_mutex_init(&server->shared.tls_lock, NULL);
     fill_config(&server->shared.config, config);
     upstream.connect_timeout_ms =
         config->server_connect_timeout_ms > 0 ? (unsigned)config->server_connect_timeout_ms : 0;
@@ -148,6 +151,16 @@ static void stop_listening(struct sg_server *server) {
         server->is_listening = false;
         sg_listener_close(&server->listener);
     }
+}
+
+void sg_server_set_client_tls(struct sg_server *server, struct sg_tls_context *client_tls) {
+    struct sg_shared *shared = &server->shared;
+    sg_tls_context_ref(client_tls);
+    pthread_mutex_lock(&shared->tls_lock);
+    struct sg_tls_context *before = shared->config.client_tls;
+    shared->config.client_tls = client_tls;
+    pthread_mutex_unlock(&shared->tls_lock);
+    sg_tls_context_unref(before);
 }
 
 void sg_server_drain(struct sg_server *server, void (*tell)(void *arg), void *arg) {

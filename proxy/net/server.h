@@ -23,6 +23,8 @@ struct sg_console;
 struct sg_star_rule;
 struct sg_server;
 
+struct sg_tls_context;
+
 struct sg_server_config {
     const char *listen_host;       /* address or name; NULL, "" or "*": every interface */
     int listen_port;               /* 0: a free one, see sg_server_port */
@@ -43,6 +45,7 @@ struct sg_server_config {
     const struct sg_star_rule *star_rules; /* the first that fits decides */
     size_t star_rules_len;
     bool log_connections;
+    struct sg_tls_context *client_tls; /* how clients may encrypt; NULL: not at all. The server takes a reference */
 };
 
 /* Binds, starts the workers and accepts. The config's strings are copied. NULL and *reterr when an address cannot be
@@ -52,6 +55,9 @@ struct sg_server *sg_server_start(uv_loop_t *loop, const struct sg_server_config
 /* Numeric "HOST:PORT" ("[::1]:6432") that clients may connect to; valid until free. */
 const char *sg_server_address(const struct sg_server *server);
 int sg_server_port(const struct sg_server *server);
+
+/* For the clients that come from now on; NULL: none may encrypt. Takes a reference. */
+void sg_server_set_client_tls(struct sg_server *server, struct sg_tls_context *client_tls);
 
 /* Accepts no more; a session ends (57P01) as soon as it is between two transactions. on_drained is called once, on the
  * caller's loop, when the last one is gone. */

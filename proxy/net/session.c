@@ -30,6 +30,7 @@
 #include "proxy/log.h"
 #include "session_copy.h"
 #include "session_sql.h"
+#include "session_tls.h"
 
 #include <stddef.h>
 #include <stdlib.h>
@@ -57,13 +58,25 @@ static void on_client_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *b
         return;
     }
     sg_count(&s->worker->counters.client_bytes, (uint64_t)nread);
-    if (s->state == SG_SESSION_START) {
-        sg_buf_put(&s->rest, buf->base, (size_t)nread);
+    sg_session_take(s, (const uint8_t *)buf->base, (size_t)nread);
+}
+
+void sg_session_take(struct sg_session *s, const uint8_t *bytes, size_t len) {
+    enum sg_tls_progress tls = SG_TLS_DONE;
+    bool is_closed = true;
+    if (s->tls.stream) {
+        tls = sg_session_tls_read(s, &bytes, &len, &is_closed);
+    }
+    if (s->state == SG_SESSION_START && len > 0) {
+        sg_buf_put(&s->rest, bytes, len);
         sg_startup_feed(s);
-    } else if (s->state == SG_SESSION_RELAY) {
-        relay_client(s, (const uint8_t *)buf->base, (size_t)nread);
+    } else if (s->state == SG_SESSION_RELAY && len > 0) {
+        relay_client(s, bytes, len);
     }
     /* In every other state the client's words no longer matter. */
+    if (tls == SG_TLS_FAILED && s->state != SG_SESSION_CLOSED) {
+        client_gone(s, is_closed ? UV_EOF : UV_ECONNRESET);
+    }
 }
 
 void sg_session_read_client(struct sg_session *s, bool on) {
@@ -383,6 +396,7 @@ static void begin_flush(struct sg_session *s) {
  * our last words: close our half and wait for the client to close its own. */
 static void end_flush(struct sg_session *s) {
     uv_os_fd_t fd;
+    sg_session_tls_end(s);
     if (s->to_client.error != 0 || s->is_client_eof || uv_fileno(&s->client.handle, &fd) < 0) {
         sg_session_close(s);
         return;
@@ -469,6 +483,7 @@ static void free_session(struct sg_session *s) {
     sg_flow_free(&s->from_server);
     sg_outq_free(&s->to_client);
     sg_outq_free(&s->to_server);
+    sg_tls_free(s->tls.stream);
     sg_buf_free(&s->rest);
     free(s->long_key);
     free(s->console_user);
@@ -487,9 +502,9 @@ void sg_session_release(struct sg_session *s) {
 static bool open_client(struct sg_session *s, int fd) {
     struct sockaddr_storage address;
     socklen_t len = sizeof(address);
-    bool is_unix = getsockname(fd, (struct sockaddr *)&address, &len) == 0 && address.ss_family == AF_UNIX;
+    s->is_unix = getsockname(fd, (struct sockaddr *)&address, &len) == 0 && address.ss_family == AF_UNIX;
     int rc;
-    if (is_unix) {
+    if (s->is_unix) {
         uv_pipe_init(&s->worker->loop, &s->client.pipe, 0);
         rc = uv_pipe_open(&s->client.pipe, fd);
     } else {

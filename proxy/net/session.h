@@ -39,7 +39,11 @@ struct sg_session {
 
     bool is_server_open, is_client_open;
     bool is_client_reading, is_server_reading;
-    bool is_ssl_asked, is_gss_asked;
+    bool is_ssl_asked, is_gss_asked, is_unix;
+    struct {                   /* session_tls.c */
+        struct sg_tls *stream; /* NULL: the client is not encrypted */
+        bool is_direct, is_ready;
+    } tls;
     bool is_counted;    /* in sg_shared.sessions */
     enum sg_star star;  /* what `*` means to this client */
     bool is_console;    /* logs in upstream only to be authenticated, then goes to the console */
@@ -96,6 +100,8 @@ void sg_session_close(struct sg_session *s);
 
 /* FATAL to the client, then the end. */
 void sg_session_fatal(struct sg_session *s, const struct sg_error *err);
+/* Bytes of the client's socket (session.c). */
+void sg_session_take(struct sg_session *s, const uint8_t *bytes, size_t len);
 /* Bytes of the client are in rest: read start-up packets from it (startup.c). */
 void sg_startup_feed(struct sg_session *s);
 /* Both streams are open: from here on messages are relayed. first: the StartupMessage for the server. */

@@ -1,7 +1,7 @@
 /*
  * What happens before messages flow: start-up packets, and which of three things a session is.
  *
- *      bytes --sg_startup_read--> SSLRequest, GSSENCRequest: 'N', once each, and read on
+ *      bytes --sg_startup_read--> SSLRequest, GSSENCRequest: 'S' or 'N', once each, and read on
  *                             |-> CancelRequest: forwarded on a connection of its own
  *                             +-> StartupMessage --> database segue: log in to the control database, then the console
  *                                               |--> the control database: needs a snapshot before anything is
@@ -13,6 +13,7 @@
 #include "session.h"
 
 #include "cancel.h"
+#include "session_tls.h"
 #include "star_rules.h"
 
 #include "proxy/admin/console.h"
@@ -140,12 +141,14 @@ void sg_startup_to_console(struct sg_session *s) {
     sg_buf_put(&pending, s->rest.data, s->rest.len);
     char *user = s->console_user;
     s->console_user = NULL;
+    struct sg_tls *tls = s->tls.stream;
+    s->tls.stream = s->to_client.tls = NULL;
     uv_buf_t terminate = uv_buf_init((char[]){'X', 0, 0, 0, 4}, 5);
     sg_outq_write(&s->to_server, &terminate, 1);
     sg_session_close(s); /* takes ours out of the loop before the other thread touches the socket */
     int flags = fcntl(fd, F_GETFL);
     fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
-    sg_console_adopt(console, fd, user, (struct sg_span){(char *)pending.data, pending.len});
+    sg_console_adopt(console, fd, tls, user, (struct sg_span){(char *)pending.data, pending.len});
     sg_buf_free(&pending);
     free(user);
 }
@@ -161,10 +164,13 @@ static void on_encryption_request(struct sg_session *s, const struct sg_startup 
     }
     *is_asked = true;
     sg_buf_free(&s->rest);
-    uv_buf_t no = uv_buf_init((char[]){'N'}, 1);
-    sg_outq_write(&s->to_client, &no, 1);
+    bool accepts = startup->kind == SG_STARTUP_SSL && !s->tls.stream && sg_session_tls_is_offered(s);
+    uv_buf_t answer = uv_buf_init((char[]){accepts ? 'S' : 'N'}, 1);
+    sg_outq_write(&s->to_client, &answer, 1);
     if (s->to_client.error != 0) {
         sg_session_close(s);
+    } else if (accepts) {
+        sg_session_tls_begin(s, false);
     }
 }
 
@@ -238,6 +244,11 @@ static void on_startup_message(struct sg_session *s, const struct sg_startup *st
         sg_session_fatal(s, &err);
         return;
     }
+    if (!s->tls.stream && sg_session_tls_is_required(s)) {
+        refuse(s, SG_SQLSTATE_INVALID_AUTHORIZATION, "segue accepts encrypted connections only",
+               "Connect with sslmode=require or stricter.");
+        return;
+    }
     if (!admit(s) || !choose_kind(s, startup)) {
         return;
     }
@@ -255,8 +266,24 @@ static void on_startup_message(struct sg_session *s, const struct sg_startup *st
     dial_upstream(s, first);
 }
 
+/* A TLS record instead of a packet: nobody asked, so it is the very first byte. */
+static bool is_direct_tls(const struct sg_session *s) {
+    return s->rest.len > 0 && s->rest.data[0] == 0x16 && !s->tls.stream && !s->is_ssl_asked && !s->is_gss_asked &&
+           sg_session_tls_is_offered(s);
+}
+
 void sg_startup_feed(struct sg_session *s) {
     struct sg_startup startup;
+    if (is_direct_tls(s)) {
+        struct sg_buf records = s->rest;
+        s->rest = (struct sg_buf){0};
+        sg_session_tls_begin(s, true);
+        if (s->state == SG_SESSION_START) {
+            sg_session_take(s, records.data, records.len);
+        }
+        sg_buf_free(&records);
+        return;
+    }
     switch (sg_startup_read(s->rest.data, s->rest.len, &startup)) {
     case SG_READ_MORE:
         return;

@@ -32,6 +32,14 @@ void sg_worker_count_plans(struct sg_worker *w) {
 #undef X
 }
 
+struct sg_tls_context *sg_worker_client_tls(struct sg_worker *worker) {
+    struct sg_shared *shared = worker->shared;
+    pthread_mutex_lock(&shared->tls_lock);
+    struct sg_tls_context *tls = sg_tls_context_ref(shared->config.client_tls);
+    pthread_mutex_unlock(&shared->tls_lock);
+    return tls;
+}
+
 void sg_worker_install(struct sg_worker *w) {
     struct sg_snapshot *snapshot = sg_hub_take(w->seat);
     if (!snapshot) {

@@ -19,6 +19,8 @@
 #include <uv.h>
 
 #define SG_READ_BYTES 65536
+/* What one read may decrypt to: it can complete a record that came before. */
+#define SG_PLAIN_BYTES (SG_READ_BYTES + 17000)
 
 struct sg_cancel;
 struct sg_session;
@@ -71,6 +73,7 @@ struct sg_shared {
     struct sg_server_config config; /* with its own copies of the strings */
     struct sg_upstream upstream;
     _Atomic uint64_t sessions; /* logged in or logging in */
+    pthread_mutex_t tls_lock;  /* of config.client_tls: taken once a connection, and when the files are read again */
 };
 
 struct sg_worker {
@@ -102,6 +105,7 @@ struct sg_worker {
     struct sg_counters counters;
     struct sg_cancel *cancels; /* under way */
     uint8_t read_buf[SG_READ_BYTES];
+    uint8_t plain_buf[SG_PLAIN_BYTES];
 };
 
 struct sg_worker *sg_worker_start(struct sg_shared *shared, void (*on_empty)(void *arg), void *arg);
@@ -116,6 +120,8 @@ void sg_worker_free(struct sg_worker *worker);
 
 /* After a statement has been planned. */
 void sg_worker_count_plans(struct sg_worker *worker);
+/* A reference to what clients may encrypt with now; NULL: nothing. */
+struct sg_tls_context *sg_worker_client_tls(struct sg_worker *worker);
 /* Takes a newer snapshot out of the mailbox, if there is one. */
 void sg_worker_install(struct sg_worker *worker);
 /* A transaction of the session begins: it sees the installed snapshot until unpinned. */

@@ -64,7 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
     CHECK(late == 0 || send(pair[0], data + early, late, 0) == (ssize_t)late);
     shutdown(pair[0], SHUT_WR);
-    sg_console_adopt(console, pair[1], "fuzz", (struct sg_span){(const char *)data, early});
+    sg_console_adopt(console, pair[1], NULL, "fuzz", (struct sg_span){(const char *)data, early});
     for (ssize_t n = 1; n > 0; answer.len += (size_t)n) {
         sg_buf_reserve(&answer, 65536);
         n = recv(pair[0], answer.data + answer.len, 65536, 0);

@@ -147,7 +147,7 @@ static void connect_as(const char *user, struct sg_span pending) {
     int pair[2];
     cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
     client = pair[0];
-    sg_console_adopt(console, pair[1], user, pending);
+    sg_console_adopt(console, pair[1], NULL, user, pending);
 }
 
 static void log_in(void) {

@@ -1,0 +1,27 @@
+/*
+ * session_tls — the client's side of a session, encrypted: from the answer to SSLRequest, or from the first byte of
+ * direct TLS, until the end.
+ *
+ *      on_encryption_request --'S'--> sg_session_tls_begin --> every read goes through sg_session_tls_read
+ *      first byte 0x16 -------------> (direct: must agree on ALPN "postgresql")
+ */
+#ifndef SEGUE_NET_SESSION_TLS_H
+#define SEGUE_NET_SESSION_TLS_H
+
+#include "session.h"
+
+/* May this client encrypt, and must it? */
+bool sg_session_tls_is_offered(const struct sg_session *s);
+bool sg_session_tls_is_required(const struct sg_session *s);
+
+/* From here on the client's bytes are TLS. direct: it did not ask first. */
+void sg_session_tls_begin(struct sg_session *s, bool direct);
+
+/* Bytes from the socket become those the client meant; *bytes points into the worker's buffer. Zero of them: more must
+ * come. SG_TLS_FAILED: behind them the stream has ended; *ret_is_closed: properly. */
+enum sg_tls_progress sg_session_tls_read(struct sg_session *s, const uint8_t **bytes, size_t *len, bool *ret_is_closed);
+
+/* Our last words are written: says that they are. */
+void sg_session_tls_end(struct sg_session *s);
+
+#endif

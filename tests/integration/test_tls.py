@@ -1,0 +1,245 @@
+"""Clients that encrypt: libpq in every mode, Python's own TLS at every split, and what must be refused."""
+
+import socket
+import ssl
+import struct
+import subprocess
+import threading
+
+import psycopg2
+import pytest
+
+from cluster import HOST
+from proxy import PATIENCE_S, ConsoleError, psql
+
+SSL_REQUEST = struct.pack("!ii", 8, 80877103)
+GSSENC_REQUEST = struct.pack("!ii", 8, 80877104)
+STARTUP = struct.pack("!ihh", 8 + len(b"user\0postgres\0database\0postgres\0\0"), 3, 0) + \
+    b"user\0postgres\0database\0postgres\0\0"
+
+
+def make_certificate(directory, name, authority=None):
+    key, cert, request = (directory / f"{name}.{end}" for end in ("key", "pem", "csr"))
+    run = lambda *arguments: subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
+    run("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", key)
+    key.chmod(0o600)
+    if authority is None:
+        run("req", "-x509", "-new", "-key", key, "-subj", f"/CN={name}", "-days", "2", "-out", cert)
+        return key, cert
+    names = directory / f"{name}.names"
+    names.write_text(f"subjectAltName=DNS:{name},IP:{HOST}\n", encoding="ascii")
+    run("req", "-new", "-key", key, "-subj", f"/CN={name}", "-out", request)
+    run("x509", "-req", "-in", request, "-CA", authority[1], "-CAkey", authority[0], "-CAcreateserial", "-days", "2",
+        "-extfile", names, "-out", cert)
+    return key, cert
+
+
+class Certificates:
+    def __init__(self, directory):
+        self.directory = directory
+        self.authority = make_certificate(directory, "authority")
+        self.server = make_certificate(directory, "localhost", self.authority)
+        self.client = make_certificate(directory, "postgres", self.authority)
+        self.stranger = make_certificate(directory, "stranger")
+
+    def options(self, mode, key_and_cert=None, **settings):
+        key, cert = key_and_cert or self.server
+        settings = {"sslmode": mode, "key_file": key, "cert_file": cert, **settings}
+        return [part for name, value in settings.items() for part in ("--set", f"client_tls_{name}={value}")]
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+def conninfo(segue, database, **options):
+    options = {"host": HOST, "port": segue.port, "user": "postgres", "dbname": database, **options}
+    return " ".join(f"{name}={value}" for name, value in options.items())
+
+
+def ask(segue, database, sql="SELECT 1", **options):
+    with psycopg2.connect(conninfo(segue, database, **options)) as conn, conn.cursor() as cursor:
+        cursor.execute(sql)
+        return cursor.fetchone()[0], conn.info.ssl_in_use
+
+
+@pytest.mark.parametrize("mode", ["allow", "prefer", "require"])
+def test_libpq_in_every_mode(start_segue, database, certificates, mode):
+    segue = start_segue(options=certificates.options(mode))
+    authority = certificates.authority[1]
+    assert ask(segue, database, sslmode="prefer") == (1, True)
+    assert ask(segue, database, sslmode="require") == (1, True)
+    assert ask(segue, database, sslmode="verify-ca", sslrootcert=authority) == (1, True)
+    assert ask(segue, database, sslmode="verify-full", sslrootcert=authority, host="localhost", hostaddr=HOST) == (1, True)
+    with pytest.raises(psycopg2.OperationalError, match="certificate verify failed"):
+        ask(segue, database, sslmode="verify-ca", sslrootcert=certificates.stranger[1])
+    if mode != "require":
+        assert ask(segue, database, sslmode="disable") == (1, False)
+        return
+    with pytest.raises(psycopg2.OperationalError, match="segue accepts encrypted connections only"):
+        ask(segue, database, sslmode="disable")
+    assert segue.alive()
+
+
+def test_a_certificate_is_asked_for_and_checked(start_segue, database, certificates):
+    segue = start_segue(options=certificates.options("verify-ca", ca_file=certificates.authority[1]))
+    key, cert = certificates.client
+    assert ask(segue, database, sslmode="require", sslkey=key, sslcert=cert) == (1, True)
+    for key, cert in [certificates.stranger, (certificates.directory / "none", certificates.directory / "none")]:
+        with pytest.raises(psycopg2.OperationalError):
+            ask(segue, database, sslmode="require", sslkey=key, sslcert=cert)
+
+
+def test_large_values_both_ways(start_segue, database, certificates):
+    segue = start_segue(options=certificates.options("require"))
+    with psycopg2.connect(conninfo(segue, database, sslmode="require")) as conn, conn.cursor() as cursor:
+        for size in (0, 1, 16383, 16384, 16385, 65536, 5_000_000):
+            text = "x" * size
+            cursor.execute("SELECT %s || 'y'", (text,))
+            assert cursor.fetchone()[0] == text + "y"
+        cursor.execute("SELECT count(*) FROM (SELECT repeat('z', 1000) FROM generate_series(1, 50000)) s")
+        cursor.execute("SELECT repeat('z', 1000) FROM generate_series(1, 50000)")
+        assert sum(len(row[0]) for row in cursor) == 50_000_000
+
+
+def test_the_console(start_segue, database, certificates):
+    segue = start_segue(control=database, options=certificates.options("require"))
+    console = conninfo(segue, "segue", sslmode="require")
+    assert "client_tls_sslmode" in psql(console, "-c", "SHOW CONFIG")
+    assert psql(console, "-At", "-c", "\\conninfo").find("SSL connection") > 0
+    with pytest.raises(ConsoleError, match="encrypted connections only"):
+        psql(conninfo(segue, "segue", sslmode="disable"), "-c", "SHOW VERSION")
+
+
+def test_a_cancel_reaches_an_encrypted_session(start_segue, database, certificates):
+    segue = start_segue(options=certificates.options("allow"))
+    with psycopg2.connect(conninfo(segue, database, sslmode="require")) as conn, conn.cursor() as cursor:
+        cursor.execute("SET statement_timeout = 600000")
+        threading.Timer(0.5, conn.cancel).start()
+        with pytest.raises(psycopg2.errors.QueryCanceled, match="user request"):
+            cursor.execute("SELECT pg_sleep(500)")
+
+
+def plain(segue):
+    return socket.create_connection((HOST, segue.port), PATIENCE_S)
+
+
+def client_context(certificates, **options):
+    context = ssl.create_default_context(cafile=str(certificates.authority[1]))
+    for name, value in options.items():
+        setattr(context, name, value)
+    return context
+
+
+def login(sock):
+    sock.sendall(STARTUP)
+    got = b""
+    while not got.endswith(b"Z\0\0\0\x05I"):
+        more = sock.recv(4096)
+        assert more, got
+        got += more
+    return got
+
+
+def test_direct_tls_needs_alpn(start_segue, certificates):
+    segue = start_segue(options=certificates.options("allow"))
+    context = client_context(certificates)
+    context.set_alpn_protocols(["postgresql"])
+    with context.wrap_socket(plain(segue), server_hostname="localhost") as sock:
+        assert sock.selected_alpn_protocol() == "postgresql"
+        assert login(sock)[:1] == b"R"
+    with pytest.raises((ssl.SSLError, ConnectionError, AssertionError)):
+        with client_context(certificates).wrap_socket(plain(segue), server_hostname="localhost") as sock:
+            login(sock)
+    other = client_context(certificates)
+    other.set_alpn_protocols(["h2"])
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        other.wrap_socket(plain(segue), server_hostname="localhost")
+    assert segue.alive()
+
+
+def test_gssenc_is_declined_and_then_tls_accepted(start_segue, certificates):
+    segue = start_segue(options=certificates.options("allow"))
+    sock = plain(segue)
+    sock.sendall(GSSENC_REQUEST)
+    assert sock.recv(1) == b"N"
+    sock.sendall(SSL_REQUEST)
+    assert sock.recv(1) == b"S"
+    with client_context(certificates).wrap_socket(sock, server_hostname="localhost") as encrypted:
+        assert login(encrypted)[:1] == b"R"
+
+
+@pytest.mark.parametrize("injected", [STARTUP, b"\x16", SSL_REQUEST])
+def test_bytes_before_the_handshake_end_the_connection(start_segue, certificates, injected):
+    """What an attacker puts in front of the handshake must not be taken for the client's (CVE-2021-23214)."""
+    segue = start_segue(options=certificates.options("allow"))
+    with plain(segue) as sock:
+        sock.sendall(SSL_REQUEST + injected)
+        assert sock.recv(100) == b""
+
+
+def test_garbage_and_half_handshakes(start_segue, database, certificates):
+    segue = start_segue(options=certificates.options("allow"))
+    for words in (b"\x16\x03\x01\x02\x00" + b"\xff" * 512, b"\x16", b"\x16\x03\x01\xff\xff" + b"\0" * 70000):
+        with plain(segue) as sock:
+            sock.sendall(words)
+            sock.shutdown(socket.SHUT_WR)
+            try:
+                while sock.recv(4096):
+                    pass
+            except ConnectionResetError:
+                pass  # closed with some of it unread
+    assert ask(segue, database, sslmode="require") == (1, True)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_byte_at_a_time(start_segue, certificates, version):
+    segue = start_segue(options=certificates.options("require"))
+    context = client_context(certificates, minimum_version=version, maximum_version=version)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
+    with plain(segue) as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+        def drive(step):
+            while True:
+                try:
+                    return step()
+                except ssl.SSLWantReadError:
+                    for byte in outgoing.read():
+                        sock.sendall(bytes([byte]))
+                    incoming.write(sock.recv(4096))
+
+        sock.sendall(SSL_REQUEST)
+        assert sock.recv(1) == b"S"
+        drive(tls.do_handshake)
+        tls.write(STARTUP)
+        got = b""
+        while not got.endswith(b"Z\0\0\0\x05I"):
+            got += drive(lambda: tls.read(4096))
+        assert got[:1] == b"R"
+
+
+def test_certificates_are_read_again_without_a_restart(start_segue, database, certificates, tmp_path):
+    key, cert = tmp_path / "now.key", tmp_path / "now.pem"
+    key.write_bytes(certificates.stranger[0].read_bytes())
+    cert.write_bytes(certificates.stranger[1].read_bytes())
+    config = tmp_path / "segue.ini"
+    config.write_text("[segue]\nclient_tls_sslmode = require\n"
+                      f"client_tls_key_file = {key}\nclient_tls_cert_file = {cert}\n", encoding="utf-8")
+    segue = start_segue(control=database, options=["-c", str(config)])
+    authority = certificates.authority[1]
+    with psycopg2.connect(conninfo(segue, database, sslmode="require")) as old:
+        with pytest.raises(psycopg2.OperationalError, match="certificate verify failed"):
+            ask(segue, database, sslmode="verify-ca", sslrootcert=authority)
+        key.write_bytes(certificates.server[0].read_bytes())
+        cert.write_bytes(certificates.server[1].read_bytes())
+        psql(conninfo(segue, "segue", sslmode="require"), "-c", "RELOAD")
+        with old.cursor() as cursor:
+            cursor.execute("SELECT 2")
+            assert cursor.fetchone() == (2,)
+        key.write_text("nonsense", encoding="ascii")
+        psql(conninfo(segue, "segue", sslmode="require"), "-c", "RELOAD")
+    assert ask(segue, database, sslmode="verify-ca", sslrootcert=authority) == (1, True)
+    assert "TLS private key" in segue.log_text()
