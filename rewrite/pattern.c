@@ -9,11 +9,10 @@ struct bound {
 
 struct sg_pattern {
     struct sg_arena arena; /* all that follows */
-    struct sg_plan plan;   /* without its text and edits */
     struct sg_splice splice;
     struct bound *bound;
     size_t bound_len;
-    struct sg_full_plan *same; /* SG_PASS, SG_ASK: one plan for every text */
+    struct sg_full_plan *plan; /* every text's; for SG_REWRITE what they share, without text and edits */
 };
 
 /* The first literal that begins at or after byte at. */
@@ -82,11 +81,7 @@ struct sg_pattern *sg_pattern_new(const struct sg_plan *plan, const struct sg_sp
         shared = sg_splice_relate(&pattern->arena, splice, shape, &pattern->splice);
     if (shared) {
         note_bound(pattern, text, shape, free_ones);
-        pattern->plan = *plan;
-        pattern->plan.sql = SG_SPAN_LIT("");
-        pattern->plan.edits = NULL;
-        pattern->plan.edits_len = 0;
-        pattern->same = plan->action == SG_REWRITE ? NULL : sg_plan_new(plan, 0, 0);
+        pattern->plan = sg_plan_new(plan, 0, 0);
     } else {
         sg_pattern_free(pattern);
         pattern = NULL;
@@ -96,14 +91,14 @@ struct sg_pattern *sg_pattern_new(const struct sg_plan *plan, const struct sg_sp
 }
 
 void sg_pattern_free(struct sg_pattern *pattern) {
-    if (pattern->same)
-        sg_plan_unref(&pattern->same->plan);
+    if (pattern->plan)
+        sg_plan_unref(&pattern->plan->plan);
     sg_arena_free(&pattern->arena);
     free(pattern);
 }
 
 size_t sg_pattern_bytes(const struct sg_pattern *pattern) {
-    return sizeof *pattern + sg_arena_bytes(&pattern->arena) + (pattern->same ? pattern->same->bytes : 0);
+    return sizeof *pattern + sg_arena_bytes(&pattern->arena) + pattern->plan->bytes;
 }
 
 static bool fits(const struct sg_pattern *pattern, struct sg_span text, const struct sg_shape *shape) {
@@ -118,12 +113,13 @@ static bool fits(const struct sg_pattern *pattern, struct sg_span text, const st
 struct sg_full_plan *sg_pattern_plan(struct sg_pattern *pattern, struct sg_span text, const struct sg_shape *shape) {
     if (!fits(pattern, text, shape))
         return NULL;
-    if (pattern->same) {
-        sg_plan_ref(&pattern->same->plan);
-        return pattern->same;
+    const struct sg_plan *plan = &pattern->plan->plan;
+    if (plan->action != SG_REWRITE) {
+        sg_plan_ref(plan);
+        return pattern->plan;
     }
     struct sg_full_plan *full =
-        sg_plan_new(&pattern->plan, sg_splice_max_bytes(&pattern->splice, shape), pattern->splice.edits_len);
+        sg_plan_new(plan, sg_splice_max_bytes(&pattern->splice, shape), pattern->splice.edits_len);
     sg_plan_splice(full, &pattern->splice, text, shape);
     if (!sg_span_eq(full->plan.sql, text))
         return full;
