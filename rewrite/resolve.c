@@ -239,6 +239,21 @@ static bool is_bare(const struct sg_node *node) {
     return node->kind == SG_NODE_COLUMN && node->names.n == 1 && !node->star;
 }
 
+/* What an item of ORDER BY sorts by, without ASC and the like. */
+static const struct sg_node *sorted_by(const struct sg_node *node) {
+    return node->kind == SG_NODE_EXPR && node->kids.n == 1 ? node->kids.v[0] : node;
+}
+
+/* Does an item name an output column by its label? NULL labels: any bare name may. */
+static bool names_label(const struct sg_nodes *nodes, const struct sg_output *labels) {
+    for (size_t i = 0; i < nodes->n; i++) {
+        const struct sg_node *node = sorted_by(nodes->v[i]);
+        if (is_bare(node) && (!labels || sg_output_has(labels, node->names.v[0])))
+            return true;
+    }
+    return false;
+}
+
 /* ORDER BY and DISTINCT ON: a bare name is an output label before it is an input column. */
 static void resolve_by_label(struct sg_context *cx, const struct sg_nodes *nodes, const struct sg_scope *scope,
                              const struct sg_output *labels) {
@@ -246,27 +261,30 @@ static void resolve_by_label(struct sg_context *cx, const struct sg_nodes *nodes
     labelled.labels = labels;
     for (size_t i = 0; i < nodes->n; i++) {
         struct sg_node *node = nodes->v[i];
-        const struct sg_node *inner = node->kind == SG_NODE_EXPR && node->kids.n == 1 ? node->kids.v[0] : node;
+        const struct sg_node *inner = sorted_by(node);
         bool bare = is_bare(inner);
         if (!bare || !sg_output_has(labels, inner->names.v[0]))
             sg_resolve_expr(cx, node, bare ? &labelled : scope);
     }
 }
 
-/* GROUP BY: a bare name is an input column of this level first, then an output label. */
-static void resolve_group(struct sg_context *cx, const struct sg_nodes *nodes, const struct sg_scope *scope,
+/* GROUP BY: a bare name is an input column of this level first, then an output label. True: one is such a label. */
+static bool resolve_group(struct sg_context *cx, const struct sg_nodes *nodes, const struct sg_scope *scope,
                           const struct sg_output *labels) {
     struct sg_scope level = *scope;
     level.outer = NULL;
+    bool has_label = false;
     for (size_t i = 0; i < nodes->n; i++) {
         struct sg_node *node = nodes->v[i];
         struct sg_entry *entry;
         const char *label = is_bare(node) && sg_output_has(labels, node->names.v[0]) ? node->names.v[0] : NULL;
         bool may_matter = label && (is_mapped_name(cx, label) || sg_lookup_entry(&level, NULL, label));
-        if (label && (!may_matter || sg_lookup_column(&level, label, &entry) == SG_LOOKUP_NONE))
-            continue;
-        sg_resolve_expr(cx, node, scope);
+        bool is_label = label && (!may_matter || sg_lookup_column(&level, label, &entry) == SG_LOOKUP_NONE);
+        has_label |= is_label;
+        if (!is_label)
+            sg_resolve_expr(cx, node, scope);
     }
+    return has_label;
 }
 
 static struct sg_output resolve_values(struct sg_context *cx, struct sg_query *q, const struct sg_scope *scope) {
@@ -282,7 +300,7 @@ static struct sg_output resolve_values(struct sg_context *cx, struct sg_query *q
 
 static struct sg_output resolve_set_operation(struct sg_context *cx, struct sg_query *q, const struct sg_scope *scope,
                                               int flags) {
-    flags = (flags & ~SG_IGNORED) | SG_COUNTED;
+    flags = (flags & ~SG_IGNORED) | SG_COUNTED | (names_label(&q->order, NULL) ? SG_LABELS : 0);
     struct sg_output output = sg_resolve_query(cx, q->left, scope->outer, scope->ctes, flags);
     sg_resolve_query(cx, q->right, scope->outer, scope->ctes, flags & ~SG_LABELS);
     resolve_by_label(cx, &q->order, scope, &output);
@@ -333,7 +351,9 @@ static struct sg_output resolve_select(struct sg_context *cx, struct sg_query *q
     sg_resolve_from(cx, &q->from, &scope);
     sg_resolve_expr(cx, q->where, &scope);
     struct sg_output labels = labels_of(cx, q, &scope, flags & SG_COUNTED);
-    resolve_group(cx, &q->group, &scope, &labels);
+    bool group_names_label = resolve_group(cx, &q->group, &scope, &labels);
+    if (group_names_label || names_label(&q->order, &labels) || names_label(&q->distinct, &labels))
+        flags |= SG_LABELS; /* nobody else may see them, but this does */
     sg_resolve_expr(cx, q->having, &scope);
     sg_resolve_nodes(cx, &q->windows, &scope);
     resolve_by_label(cx, &q->distinct, &scope, &labels);

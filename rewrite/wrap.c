@@ -17,8 +17,8 @@ static void item_extent(const struct sg_context *cx, const struct sg_target *tar
 /* ---- In place: SELECT a, b -> SELECT a, b, b, in every arm of a set operation ---- */
 
 static bool can_repeat(const struct sg_query *q, const struct sg_column_plan *plan) {
-    if (q->left)
-        return can_repeat(q->left, plan) && can_repeat(q->right, plan);
+    if (q->left) /* ORDER BY of a set operation names its columns: there must be one of a name */
+        return q->order.n == 0 && can_repeat(q->left, plan) && can_repeat(q->right, plan);
     if (q->rows || plan->drops_len)
         return false;
     for (size_t i = 0; i < plan->copies_len; i++) {
