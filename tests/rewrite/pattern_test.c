@@ -48,6 +48,11 @@ static void all_pairs(const struct pair *pairs, size_t n, struct sg_request requ
     }
 }
 
+static unsigned roll(uint64_t *seed, unsigned sides) {
+    *seed = *seed * 6364136223846793005U + 1442695040888963407U;
+    return (unsigned)(*seed >> 33) % sides;
+}
+
 #define ALL_PAIRS(pairs, request, wanted) all_pairs((pairs), sizeof(pairs) / sizeof *(pairs), (request), (wanted))
 
 Test(pattern, texts_that_share_a_plan) {
@@ -177,6 +182,41 @@ Test(pattern, a_text_that_comes_again_gets_a_plan_of_its_own) {
     sg_snapshot_unref(snapshot);
 }
 
+/* Sessions of one worker, in different epochs and with different settings, send texts of the same few shapes. */
+Test(pattern, a_shape_never_answers_for_another_epoch_or_session) {
+    static const char *const formats[] = {
+        "SELECT username, %d FROM users", "UPDATE users SET nickname = 'a' WHERE user_id = %d",
+        "SELECT *, 'ü', %d FROM users WHERE nope = 'ü'", "INSERT INTO users VALUES (%d, 'b') RETURNING username, 'ü'"};
+    static const char *const paths[] = {"public", "audit, public", "\"$user\", public", NULL};
+    struct sg_snapshot *snapshots[PHASES];
+    for (int phase = 0; phase < PHASES; phase++) {
+        snapshots[phase] = world_make("CREATE SCHEMA audit; CREATE TABLE audit.users (user_id bigint, nickname text);"
+                                      "CREATE TABLE users (user_id bigint, nickname text)",
+                                      "users", "nickname", "username", (enum sg_phase)phase, (uint64_t)phase + 1);
+    }
+    struct sg_rewriter *rewriter = sg_rewriter_new(1 << 20), *forgetful = sg_rewriter_new(0);
+    uint64_t seed = 3;
+    for (int i = 0; i < 5000; i++) {
+        char text[200];
+        snprintf(text, sizeof text, formats[roll(&seed, 4)], (int)roll(&seed, 100000));
+        struct sg_request request = world_request(text);
+        request.star = (enum sg_star)roll(&seed, 3);
+        request.search_path = paths[roll(&seed, 4)];
+        request.utf8 = roll(&seed, 2);
+        request.extended = roll(&seed, 2);
+        struct sg_snapshot *snapshot = snapshots[roll(&seed, PHASES)];
+        const struct sg_plan *got = sg_rewriter_plan(rewriter, snapshot, &request);
+        const char *difference = plans_differ(got, sg_rewriter_plan(forgetful, snapshot, &request));
+        cr_assert_null(difference, "%s differs for %s", difference, text);
+    }
+    cr_expect_gt(stats_of(rewriter).shape_hit, 1500, "%llu", (unsigned long long)stats_of(rewriter).shape_hit);
+    for (int phase = 0; phase < PHASES; phase++) {
+        sg_snapshot_unref(snapshots[phase]);
+    }
+    sg_rewriter_free(rewriter);
+    sg_rewriter_free(forgetful);
+}
+
 /* One shape keeps one pattern: what is bound in it, another text may replace, and memory does not grow. */
 Test(pattern, bound_literals_take_turns) {
     struct sg_snapshot *snapshot = world_users(SG_PHASE_DUAL_WRITE, 1);
@@ -199,11 +239,6 @@ Test(pattern, bound_literals_take_turns) {
 }
 
 /* ---- Random statements ---- */
-
-static unsigned roll(uint64_t *seed, unsigned sides) {
-    *seed = *seed * 6364136223846793005U + 1442695040888963407U;
-    return (unsigned)(*seed >> 33) % sides;
-}
 
 static void put(char *text, size_t size, const char *more) {
     size_t len = strlen(text);
