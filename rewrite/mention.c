@@ -1,6 +1,8 @@
 #include "mention.h"
 
 #include "parse.h"
+#include "prefilter.h"
+#include "relation.h"
 
 /* The name that token i is; NULL: none. A reserved word is one only after a dot. */
 static const char *name_at(const struct sg_context *cx, const struct sg_tokens *tokens, size_t i) {
@@ -12,22 +14,44 @@ static const char *name_at(const struct sg_context *cx, const struct sg_tokens *
     return name && is_word && !after_dot && sg_keyword_is_reserved(name) ? NULL : name;
 }
 
+/* A bare name in the text itself: the server can be asked what it means. Not where our question, in the same batch,
+ * would keep the statement from being run; nor for a body, which is looked at when it runs. */
+static bool can_ask(const struct sg_context *cx, const struct sg_tokens *tokens) {
+    return cx->request->can_ask && tokens == &cx->tokens && !sg_find_word(tokens->text, SG_SPAN_LIT("concurrently"));
+}
+
+static const struct sg_table *asked_for(struct sg_context *cx, const char *name, int at) {
+    const struct sg_from from = {.name = name, .at = at};
+    struct sg_question *question;
+    const struct sg_relation *relation = sg_lookup_relation(cx, &from, &question);
+    return relation ? relation->mapped : NULL;
+}
+
 /* A mapped table that the name at token i may mean: of any schema, unless another one stands before it. */
-static const struct sg_table *table_at(const struct sg_context *cx, const struct sg_tokens *tokens, size_t i) {
+static const struct sg_table *table_at(struct sg_context *cx, const struct sg_tokens *tokens, size_t i) {
     const char *name = name_at(cx, tokens, i);
     if (!name)
         return NULL;
     size_t n;
     struct sg_relation *const *found = sg_snapshot_find(cx->snapshot, name, &n);
+    const struct sg_table *table = NULL;
     const char *schema =
         n > 0 && i >= 2 && sg_token_is_punct(tokens, i - 1, '.') ? sg_token_name(cx->arena, tokens, i - 2) : NULL;
-    for (size_t k = 0; k < n; k++)
-        if (found[k]->mapped && (!schema || strcmp(schema, found[k]->schema) == 0 || strcmp(schema, "pg_temp") == 0))
-            return found[k]->mapped;
-    return NULL;
+    bool is_temporary = schema && strcmp(schema, "pg_temp") == 0;
+    for (size_t k = 0; k < n && !table; k++)
+        if (found[k]->mapped && (!schema || strcmp(schema, found[k]->schema) == 0 || is_temporary))
+            table = found[k]->mapped;
+    if (!table || !cx->request->can_ask || (schema && !is_temporary))
+        return table;
+    if (is_temporary)
+        table = NULL;
+    else if (can_ask(cx, tokens))
+        table = asked_for(cx, name, (int)tokens->v[i].at);
+    cx->hides_names |= !table; /* what is no table of ours may be about to become one of its name */
+    return table;
 }
 
-const struct sg_table *sg_mentioned_table(const struct sg_context *cx, struct sg_token_range range) {
+const struct sg_table *sg_mentioned_table(struct sg_context *cx, struct sg_token_range range) {
     for (size_t i = range.first; i < range.end; i++) {
         const struct sg_table *table = table_at(cx, range.tokens, i);
         if (table)
@@ -75,7 +99,7 @@ static const struct sg_table *table_as_word(const struct sg_context *cx, const s
     return NULL;
 }
 
-const struct sg_table *sg_mentioned_anywhere(const struct sg_context *cx) {
+const struct sg_table *sg_mentioned_anywhere(struct sg_context *cx) {
     const struct sg_table *table = sg_mentioned_table(cx, (struct sg_token_range){&cx->tokens, 0, cx->tokens.n});
     return table ? table : table_as_word(cx, &cx->tokens);
 }
@@ -113,7 +137,7 @@ static bool may_use_column(const struct sg_context *cx, struct sg_span body, str
     return false;
 }
 
-const struct sg_table *sg_body_table(const struct sg_context *cx, struct sg_span string) {
+const struct sg_table *sg_body_table(struct sg_context *cx, struct sg_span string) {
     struct sg_span body = body_of(string);
     struct sg_tokens tokens;
     sg_tokenize(cx->arena, body, &tokens);

@@ -13,14 +13,14 @@ struct sg_token_range {
 };
 
 /* A mapped table that a name in the range may mean; NULL: none. Strings are not looked into. */
-const struct sg_table *sg_mentioned_table(const struct sg_context *cx, struct sg_token_range range);
+const struct sg_table *sg_mentioned_table(struct sg_context *cx, struct sg_token_range range);
 /* The first name in the range that is one of a mapping. */
 const char *sg_mentioned_column(const struct sg_context *cx, struct sg_token_range range);
 /* A mapped table that the text names anywhere, as a word in a string, too. */
-const struct sg_table *sg_mentioned_anywhere(const struct sg_context *cx);
+const struct sg_table *sg_mentioned_anywhere(struct sg_context *cx);
 
 /* string: a token, the body of a function. A mapped table that it names, when it may touch a mapped column, too: by
  * name; or unnamed, as one of all columns: by *, by a row type, by an INSERT, which needs no list. */
-const struct sg_table *sg_body_table(const struct sg_context *cx, struct sg_span string);
+const struct sg_table *sg_body_table(struct sg_context *cx, struct sg_span string);
 
 #endif

@@ -3,6 +3,7 @@
 #include "copy.h"
 #include "mention.h"
 #include "parse.h"
+#include "prefilter.h"
 #include "resolve.h"
 
 /* ---- One statement ---- */
@@ -38,11 +39,14 @@ static void rewrite_index(struct sg_context *cx, const struct sg_statement *stat
 /* DDL on the table that concerns other columns. */
 static void check_definition(struct sg_context *cx, const struct sg_statement *statement) {
     struct sg_token_range range = range_of(cx, statement);
-    const struct sg_table *table = sg_mentioned_table(cx, range);
-    const char *column = table ? sg_mentioned_column(cx, range) : NULL;
-    if (column && statement->if_not_exists && !statement->unique)
+    const char *column = sg_mentioned_column(cx, range);
+    const struct sg_table *table = column ? sg_mentioned_table(cx, range) : NULL;
+    /* ALTER TABLE x RENAME TO users, SET SCHEMA: the name may mean another table from now on. */
+    cx->hides_names |= sg_find_word(cx->tokens.text, SG_SPAN_LIT("rename")) != NULL ||
+                       sg_find_word(cx->tokens.text, SG_SPAN_LIT("schema")) != NULL;
+    if (table && statement->if_not_exists && !statement->unique)
         rewrite_index(cx, statement, table);
-    else if (column)
+    else if (table)
         sg_refuse(cx, (int)cx->tokens.v[range.first].at, table,
                   "Run it when the migration is finished, or directly on the server.",
                   "%s that names this table and \"%s\"", statement->what, column);

@@ -93,6 +93,7 @@ static bool show_stats(struct sg_console *console, struct sg_result *result, str
                     {"rewritten", stats.rewritten},
                     {"refused", stats.refused},
                     {"reprepared", stats.reprepared},
+                    {"probes", stats.probes},
                     {"prepared_statements", stats.prepared_statements},
                     {"prepared_bytes", stats.prepared_bytes},
                     {"plans_not_needed", stats.prefilter_pass},

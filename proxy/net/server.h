@@ -73,7 +73,7 @@ struct sg_server_stats {
     uint64_t sessions, logins, refused_logins, cancels; /* now; ever; ever; ever */
     uint64_t client_bytes, server_bytes;                /* read from clients; from servers */
     uint64_t transactions, statements;                  /* ReadyForQuery with 'I'; Query and Execute messages */
-    uint64_t rewritten, refused, reprepared;            /* statements */
+    uint64_t rewritten, refused, reprepared, probes;    /* statements */
     uint64_t prepared_statements, prepared_bytes;       /* now: remembered names and text */
     /* How texts found their plans (segue/rewrite.h); the cache's plans and bytes: now. */
     uint64_t prefilter_pass, cache_hit, shape_hit, cold, evicted, cache_plans, cache_bytes;

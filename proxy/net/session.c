@@ -29,6 +29,7 @@
 #include "cancel.h"
 #include "proxy/log.h"
 #include "session_copy.h"
+#include "session_facts.h"
 #include "session_sql.h"
 #include "session_tls.h"
 
@@ -287,6 +288,9 @@ void sg_session_discard(struct sg_session *s, struct sg_expectation *entry) {
     if (!entry->side) {
         return;
     }
+    if (entry->side->is_probe) {
+        sg_probe_skipped(s);
+    }
     if (entry->side->version) {
         sg_statements_undo(&s->statements, entry->side->version);
         entry->side->version = NULL;
@@ -478,6 +482,7 @@ static void free_session(struct sg_session *s) {
     sg_copy_stop(s);
     sg_portals_forget(&s->portals);
     sg_buf_free(&s->renewal_error);
+    sg_facts_free(&s->facts);
     sg_statements_free(&s->statements);
     sg_flow_free(&s->from_client);
     sg_flow_free(&s->from_server);

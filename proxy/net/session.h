@@ -8,6 +8,7 @@
 #define SEGUE_NET_SESSION_H
 
 #include "expect.h"
+#include "facts.h"
 #include "portals.h"
 #include "worker.h"
 
@@ -22,6 +23,20 @@ enum sg_session_state {
 };
 
 struct sg_copy_stream;
+
+enum sg_probe_state { SG_PROBE_NONE, SG_PROBE_ASKED, SG_PROBE_ANSWERED, SG_PROBE_FAILED, SG_PROBE_SKIPPED };
+
+/* Our question to the server, and the client's message that waits for the answer (session_facts.h). */
+struct sg_probe {
+    enum sg_probe_state state;
+    const struct sg_plan *plan; /* ASKED: whose asks it is about; NULL: about settings alone */
+    size_t rows;
+    unsigned rounds; /* for the message in hand */
+    bool is_query;   /* the message in hand is a Query */
+    bool is_settled; /* the settings have been asked for the message in hand */
+    bool is_synced;  /* it ends with Sync; otherwise with Flush */
+    bool has_failed;
+};
 
 struct sg_session {
     struct sg_worker *worker;
@@ -80,7 +95,16 @@ struct sg_session {
         struct sg_copy_stream *stream; /* through which CopyData go; NULL: forwarded as they are */
         const struct sg_plan *plan;    /* whose copy the stream follows */
     } copy;
+    /* The settings that say how a text is read: in force as far as is known, and as last reported. */
     bool is_utf8, is_unsafe_encoding, is_backslash_quotes;
+    struct {
+        bool is_utf8, is_unsafe_encoding, is_backslash_quotes;
+    } reported;
+    struct sg_facts facts; /* session_facts.c */
+    struct sg_probe probe;
+    bool has_facts_begun;
+    bool has_suspects;           /* some prepared text may change what names mean: it matters which one is bound */
+    enum sg_effect bound_effect; /* of what is bound to the portals there may be */
 
     bool has_key;
     uint8_t key_bytes;

@@ -19,6 +19,7 @@
  * strength of a guess about the server's state.
  */
 #include "session_copy.h"
+#include "session_facts.h"
 #include "session_rewrite.h"
 
 #include <string.h>
@@ -129,6 +130,7 @@ static enum sg_verdict on_message(struct sg_session *s, const struct sg_message 
     case 'E':
         return on_execute(s, m);
     case 'F':
+        sg_facts_note_run(s, true);
         return forward_expecting(s, SG_EXPECT_FUNCTION);
     case 'c':
     case 'f':
@@ -168,7 +170,11 @@ enum sg_verdict sg_client_decide(void *owner, const struct sg_message *m) {
             sg_worker_pin(s->worker, s);
         }
     }
+    s->probe.is_query = m->type == 'Q';
     enum sg_verdict verdict = on_message(s, m);
+    if (verdict != SG_STALL) {
+        sg_facts_message_over(s);
+    }
     if (verdict != SG_STALL && (m->type == 'E' || m->type == 'Q')) {
         sg_count(&s->worker->counters.statements, 1);
     }

@@ -1,5 +1,6 @@
 #include "session_renew.h"
 
+#include "session_facts.h"
 #include "session_rewrite.h"
 
 /* What runs PREPARE in the extended protocol: a statement and a portal of ours. The client's unnamed ones stay. */
@@ -17,12 +18,12 @@ static bool is_same_sql(const struct sg_version *v, const struct sg_plan *plan) 
     return sg_span_eq(before, now);
 }
 
-static bool is_right(const struct sg_session *s, const struct sg_version *v) {
-    return v->epoch == s->pin->epoch && !v->is_lost;
+static bool is_right(struct sg_session *s, const struct sg_version *v) {
+    return v->epoch == s->pin->epoch && !v->is_lost && !sg_facts_are_stale(s, v);
 }
 
 /* If what is in flight fails, the name stands for a version that is not right. */
-static bool may_fall_back(const struct sg_session *s, const struct sg_version *v) {
+static bool may_fall_back(struct sg_session *s, const struct sg_version *v) {
     for (const struct sg_version *older = v->older; v->is_pending && older; older = older->older) {
         if (!older->is_gone && !is_right(s, older)) {
             return true;
@@ -96,13 +97,15 @@ static void run_prepare(struct sg_session *s, struct sg_span sql, enum sg_dispos
     send_close(s, 'S', ours, disposition, NULL);
 }
 
-static void renew(struct sg_session *s, struct sg_span name, const struct sg_version *v, const struct sg_plan *plan,
-                  enum sg_disposition disposition) {
+static void renew(struct sg_session *s, struct sg_span name, const struct sg_version *v,
+                  const struct sg_planned *planned, enum sg_disposition disposition) {
+    const struct sg_plan *plan = planned->plan;
     struct sg_side *side = sg_worker_side(s->worker);
     struct sg_version *fresh = sg_statements_add(&s->statements, name, v->text, plan, s->pin->epoch);
     fresh->batch = s->batch;
     fresh->star = v->star;
     fresh->is_sql = v->is_sql;
+    sg_facts_note_version(fresh, planned);
     side->version = fresh;
     if (plan) {
         sg_rewrite_side_plan(side, plan, v->text);
@@ -121,37 +124,40 @@ static void renew(struct sg_session *s, struct sg_span name, const struct sg_ver
 
 /* ---- Deciding ---- */
 
-enum need { RIGHT_AS_IT_IS, REFUSED, TO_RENEW };
+enum need { RIGHT_AS_IT_IS, REFUSED, TO_RENEW, TO_WAIT, OVER };
 
 /* v is not right. */
-static enum need look_at(struct sg_session *s, struct sg_version *v, const struct sg_plan **ret_plan,
+static enum need look_at(struct sg_session *s, struct sg_version *v, struct sg_planned *ret_planned,
                          struct sg_error *reterr) {
     if (!v->text) {
         sg_rewrite_set_not_remembered(reterr);
         return s->pin->mappings > 0 ? REFUSED : RIGHT_AS_IT_IS;
     }
-    const struct sg_plan *plan = sg_rewrite_plan(s, sg_text_sql(v->text), v->star, !v->is_sql);
-    if (sg_rewrite_is_refusal(plan)) {
-        *reterr = *plan->error;
+    enum sg_verdict verdict = sg_facts_plan(s, sg_text_sql(v->text), v->star, !v->is_sql, ret_planned);
+    if (verdict != SG_FORWARD) {
+        return verdict == SG_STALL ? TO_WAIT : OVER;
+    }
+    if (sg_rewrite_is_refusal(ret_planned->plan)) {
+        *reterr = *ret_planned->plan->error;
         return REFUSED;
     }
-    if (!v->is_lost && is_same_sql(v, plan)) {
-        sg_version_carry_over(&s->statements, v, plan, s->pin->epoch);
+    if (!v->is_lost && is_same_sql(v, ret_planned->plan)) {
+        sg_version_carry_over(&s->statements, v, ret_planned->plan, s->pin->epoch);
+        sg_facts_note_version(v, ret_planned);
         return RIGHT_AS_IT_IS;
     }
-    *ret_plan = plan;
     return TO_RENEW;
 }
 
 /* A Parse in an earlier batch is still unanswered: which version the name stands for is known only when it is. That
  * answer comes by itself, because a Sync lies between. */
-static bool is_ambiguous(const struct sg_session *s, const struct sg_version *v) {
+static bool is_ambiguous(struct sg_session *s, const struct sg_version *v) {
     return v->batch != s->batch && !s->is_copy_in && may_fall_back(s, v);
 }
 
 enum sg_verdict sg_renew_before_use(struct sg_session *s, struct sg_span name, struct sg_version *v) {
     struct sg_error err = {0};
-    const struct sg_plan *plan = NULL;
+    struct sg_planned planned = {0};
     if (is_ambiguous(s, v)) {
         /* Looked at anew with every reply: what follows that Sync has none yet. */
         return sg_session_stall(s, UINT32_MAX);
@@ -159,37 +165,44 @@ enum sg_verdict sg_renew_before_use(struct sg_session *s, struct sg_span name, s
     if (is_right(s, v) || is_known_failed(s)) {
         return SG_FORWARD;
     }
-    switch (look_at(s, v, &plan, &err)) {
+    switch (look_at(s, v, &planned, &err)) {
     case RIGHT_AS_IT_IS:
         break;
+    case TO_WAIT:
+        return SG_STALL;
+    case OVER:
+        return SG_ABSORB;
     case REFUSED:
         sg_rewrite_fail(s, &err);
         break;
     case TO_RENEW:
-        renew(s, name, v, plan, SG_REPLY_SWALLOW);
+        renew(s, name, v, &planned, SG_REPLY_SWALLOW);
         break;
     }
     return SG_FORWARD;
 }
 
 static void renew_as_a_batch(struct sg_session *s, struct sg_span name, const struct sg_version *v,
-                             const struct sg_plan *plan) {
+                             const struct sg_planned *planned) {
     static const uint8_t sync[] = {'S', 0, 0, 0, 4};
-    renew(s, name, v, plan, SG_REPLY_HIDE);
+    renew(s, name, v, planned, SG_REPLY_HIDE);
     sg_flow_emit(&s->from_client, sync, sizeof(sync));
     sg_session_expect(s, SG_EXPECT_SYNC, SG_REPLY_HIDE, NULL);
 }
 
 enum sg_renewal sg_renew_before_query(struct sg_session *s, struct sg_span name, bool is_alone, bool is_settled,
                                       struct sg_error *reterr) {
-    const struct sg_plan *plan = NULL;
+    struct sg_planned planned = {0};
     struct sg_statement *statement = sg_statements_find(&s->statements, name);
     struct sg_version *v = statement ? statement->newest : NULL;
     bool is_open = v && may_fall_back(s, v);
     if (!v || (v->is_gone && !is_open) || (is_right(s, v) && !is_open) || s->is_copy_in) {
         return SG_RENEWAL_NONE; /* a Query ends a COPY with an error, and is not run itself */
     }
-    enum need need = is_open ? TO_RENEW : look_at(s, v, &plan, reterr);
+    enum need need = is_open ? TO_RENEW : look_at(s, v, &planned, reterr);
+    if (need == TO_WAIT || need == OVER) {
+        return need == OVER ? SG_RENEWAL_OVER : SG_RENEWAL_WAIT;
+    }
     if (need != TO_RENEW) {
         return need == REFUSED ? SG_RENEWAL_REFUSED : SG_RENEWAL_NONE;
     }
@@ -204,6 +217,6 @@ enum sg_renewal sg_renew_before_query(struct sg_session *s, struct sg_span name,
         set_behind_failed(reterr, name);
         return is_alone ? SG_RENEWAL_NONE : SG_RENEWAL_REFUSED; /* alone, it fails as anything would */
     }
-    renew_as_a_batch(s, name, v, plan);
+    renew_as_a_batch(s, name, v, &planned);
     return SG_RENEWAL_SENT;
 }

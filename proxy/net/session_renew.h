@@ -22,6 +22,7 @@ enum sg_renewal {
     SG_RENEWAL_SENT,
     SG_RENEWAL_WAIT, /* until the server owes nothing: then it is known what it has */
     SG_RENEWAL_REFUSED,
+    SG_RENEWAL_OVER, /* nothing is to be done any more: the Query has been answered */
 };
 
 /* The same ahead of a Query whose text executes the statement. is_alone: the text is nothing else. is_settled: the

@@ -1,5 +1,7 @@
 #include "session_reply.h"
 
+#include "session_facts.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +48,11 @@ static enum sg_verdict map_position(struct sg_session *s, const struct sg_messag
     return mapped == server_position ? SG_FORWARD : send_with_position(s, m, mapped);
 }
 
+void sg_reply_send_error(struct sg_session *s, const struct sg_error *err) {
+    sg_msg_error(&s->worker->message, "ERROR", err);
+    send_reply(s);
+}
+
 /* In a transaction that has failed the server looks at no statement beyond its grammar: that comes first. */
 static void say_refused(struct sg_session *s, const struct sg_error *refusal) {
     struct sg_error err = {0};
@@ -57,8 +64,7 @@ static void say_refused(struct sg_session *s, const struct sg_error *refusal) {
                      "current transaction is aborted, commands ignored until end of transaction block");
         refusal = &err;
     }
-    sg_msg_error(&s->worker->message, "ERROR", refusal);
-    send_reply(s);
+    sg_reply_send_error(s, refusal);
 }
 
 /* A renewal ahead of a Query has failed: kept for that Query, which is about to fail for want of the statement. */
@@ -108,6 +114,9 @@ enum sg_verdict sg_reply_error(struct sg_session *s, const struct sg_message *m)
     if (!front.side) {
         return SG_FORWARD;
     }
+    if (front.side->is_probe) {
+        return sg_probe_error(s, m);
+    }
     if (front.disposition != SG_REPLY_REPLACE_ERROR) {
         return map_position(s, m, front.side);
     }
@@ -122,7 +131,7 @@ enum sg_verdict sg_reply_error(struct sg_session *s, const struct sg_message *m)
 
 enum sg_verdict sg_reply_notice(struct sg_session *s, const struct sg_message *m) {
     struct sg_expectation front;
-    if (sg_expect_front(&s->expect, &front) && front.disposition == SG_REPLY_HIDE) {
+    if (sg_expect_front(&s->expect, &front) && (front.disposition == SG_REPLY_HIDE || sg_probe_is_front(s))) {
         return SG_ABSORB;
     }
     bool is_known = sg_expect_front(&s->expect, &front) && front.disposition != SG_REPLY_REPLACE_ERROR;

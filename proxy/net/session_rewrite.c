@@ -9,6 +9,7 @@
 #include "session_rewrite.h"
 
 #include "session_copy.h"
+#include "session_facts.h"
 #include "session_renew.h"
 #include "session_sql.h"
 
@@ -31,7 +32,7 @@ static const struct sg_installed *snapshot_in_force(const struct sg_session *s) 
 /* Does it matter which statement a Bind names? Not while all are right as they are and none was rewritten. */
 static bool are_names_needed(const struct sg_session *s) {
     const struct sg_statements *st = &s->statements;
-    return s->has_prepared_sql || s->portals.first ||
+    return s->has_prepared_sql || s->portals.first || s->has_suspects || s->facts.is_used || s->facts.is_doubtful ||
            (st->versions > 0 && (st->rewritten > 0 || st->uniform_epoch != snapshot_in_force(s)->epoch));
 }
 
@@ -140,26 +141,6 @@ void sg_rewrite_set_not_remembered(struct sg_error *err) {
 
 /* ---- Planning ---- */
 
-const struct sg_plan *sg_rewrite_plan(struct sg_session *s, struct sg_span sql, enum sg_star star, bool extended) {
-    if (s->pin->mappings == 0) {
-        return NULL;
-    }
-    struct sg_request request = {
-        .sql = sql,
-        .star = star,
-        .backslash_quotes = s->is_backslash_quotes,
-        .unsafe_encoding = s->is_unsafe_encoding,
-        .utf8 = s->is_utf8,
-        .extended = extended,
-    };
-    const struct sg_plan *plan = sg_rewriter_plan(s->worker->rewriter, s->pin->snapshot, &request);
-    sg_worker_count_plans(s->worker);
-    if (plan) {
-        sg_snapshot_note_use(s->pin->snapshot, plan->used_old);
-    }
-    return plan && plan->action == SG_PASS ? NULL : plan;
-}
-
 void sg_rewrite_note_use(struct sg_session *s, const struct sg_version *v) {
     if (v->plan) {
         sg_snapshot_note_use(s->pin->snapshot, v->plan->used_old);
@@ -204,11 +185,15 @@ static enum sg_verdict on_query(struct sg_session *s, struct sg_span sql, const 
     struct sg_side *side = NULL;
     enum sg_renewal renewal = sg_sql_before_query(s, sql, &ops, &err);
     if (renewal == SG_RENEWAL_WAIT) {
-        return sg_session_stall(s, 0);
+        return sg_session_stall(s, s->probe.state == SG_PROBE_ASKED ? UINT32_MAX : 0);
+    }
+    if (renewal == SG_RENEWAL_OVER) {
+        return SG_ABSORB;
     }
     if (renewal == SG_RENEWAL_REFUSED) {
         return refuse_query(s, &err);
     }
+    sg_facts_note_query(s, sql, &ops);
     if (ops.n > 0) {
         side = sg_worker_side(s->worker);
         side->is_renewed = renewal == SG_RENEWAL_SENT;
@@ -233,12 +218,17 @@ enum sg_verdict sg_rewrite_query(struct sg_session *s, const struct sg_message *
         set_malformed(&err);
         return refuse_query(s, &err);
     }
-    const struct sg_plan *plan = sg_rewrite_plan(s, query.sql, s->star, false);
-    if (sg_rewrite_is_refusal(plan)) {
-        return refuse_query(s, plan->error);
+    struct sg_planned planned;
+    enum sg_verdict verdict = sg_facts_plan(s, query.sql, s->star, false, &planned);
+    if (verdict != SG_FORWARD) {
+        return verdict;
     }
-    plan = plan ? sg_plan_ref(plan) : NULL; /* others may be made before it is sent */
-    enum sg_verdict verdict = on_query(s, query.sql, plan);
+    if (sg_rewrite_is_refusal(planned.plan)) {
+        return refuse_query(s, planned.plan->error);
+    }
+    const struct sg_plan *plan =
+        planned.plan ? sg_plan_ref(planned.plan) : NULL; /* others may be made before it is sent */
+    verdict = on_query(s, query.sql, plan);
     sg_plan_unref(plan);
     return verdict;
 }
@@ -246,21 +236,26 @@ enum sg_verdict sg_rewrite_query(struct sg_session *s, const struct sg_message *
 /* ---- Parse ---- */
 
 /* A Parse that is forwarded as it is. text NULL: too long to be remembered. */
-static enum sg_verdict forward_parse(struct sg_session *s, struct sg_span name, struct sg_text *text) {
+static enum sg_verdict forward_parse(struct sg_session *s, struct sg_span name, struct sg_text *text,
+                                     const struct sg_planned *planned) {
     struct sg_side *side = sg_worker_side(s->worker);
     side->version = sg_statements_add(&s->statements, name, text, NULL, s->pin->epoch);
     side->version->batch = s->batch;
     /* Before the first mapping `*` can only mean the table as it is then: that shape stays the statement's. */
     side->version->star = s->pin->mappings == 0 ? SG_STAR_OLD : s->star;
+    sg_facts_note_version(side->version, planned);
     sg_session_expect(s, SG_EXPECT_PARSE, SG_REPLY_FORWARD, side);
     return SG_FORWARD;
 }
 
-static void send_parse(struct sg_session *s, struct sg_span name, struct sg_text *text, const struct sg_plan *plan) {
+static void send_parse(struct sg_session *s, struct sg_span name, struct sg_text *text,
+                       const struct sg_planned *planned) {
+    const struct sg_plan *plan = planned->plan;
     struct sg_side *side = sg_worker_side(s->worker);
     side->version = sg_statements_add(&s->statements, name, text, plan, s->pin->epoch);
     side->version->batch = s->batch;
     side->version->star = s->star;
+    sg_facts_note_version(side->version, planned);
     sg_rewrite_side_plan(side, plan, text);
     sg_msg_parse(&s->worker->message, name, plan->sql, text->nparams, sg_text_oids(text));
     sg_rewrite_send(s);
@@ -273,7 +268,7 @@ static enum sg_verdict parse_too_long(struct sg_session *s, const struct sg_mess
     const uint8_t *end = memchr(m->body, '\0', m->have);
     struct sg_span name = {(const char *)m->body, end ? (size_t)(end - m->body) : 0};
     if (end && s->pin->mappings == 0) {
-        return forward_parse(s, name, NULL);
+        return forward_parse(s, name, NULL, &(struct sg_planned){0});
     }
     set_too_long(&err);
     return refuse_parse(s, name, &err);
@@ -289,9 +284,13 @@ enum sg_verdict sg_rewrite_parse(struct sg_session *s, const struct sg_message *
         set_malformed(&err);
         return refuse_parse(s, SG_SPAN_LIT(REFUSED_NAME), &err);
     }
-    const struct sg_plan *plan = sg_rewrite_plan(s, parse.sql, s->star, true);
-    if (sg_rewrite_is_refusal(plan)) {
-        return refuse_parse(s, parse.name, plan->error);
+    struct sg_planned planned;
+    enum sg_verdict verdict = sg_facts_plan(s, parse.sql, s->star, true, &planned);
+    if (verdict != SG_FORWARD) {
+        return verdict;
+    }
+    if (sg_rewrite_is_refusal(planned.plan)) {
+        return refuse_parse(s, parse.name, planned.plan->error);
     }
     struct sg_text *text = NULL;
     if (s->statements.text_bytes + parse.sql.len <= s->worker->shared->config.session_statement_bytes) {
@@ -304,11 +303,12 @@ enum sg_verdict sg_rewrite_parse(struct sg_session *s, const struct sg_message *
         text->may_prepare = sg_prepared_may_match(parse.sql);
         s->has_prepared_sql = s->has_prepared_sql || text->may_prepare;
     }
-    enum sg_verdict verdict = SG_ABSORB;
-    if (plan) {
-        send_parse(s, parse.name, text, plan);
+    sg_facts_note_parse(s, parse.sql);
+    verdict = SG_ABSORB;
+    if (planned.plan) {
+        send_parse(s, parse.name, text, &planned);
     } else {
-        verdict = forward_parse(s, parse.name, text);
+        verdict = forward_parse(s, parse.name, text, &planned);
     }
     sg_text_unref(text);
     return verdict;
@@ -322,8 +322,10 @@ static enum sg_verdict use(struct sg_session *s, struct sg_span name, enum sg_ex
     if (statement && !statement->newest->is_gone) {
         struct sg_version *newest = statement->newest;
         bool may_run = newest->text && newest->text->may_prepare && !newest->is_sql;
-        if ((may_run && sg_sql_use(s, newest->text) == SG_STALL) || sg_renew_before_use(s, name, newest) == SG_STALL) {
-            return SG_STALL;
+        enum sg_verdict verdict = may_run ? sg_sql_use(s, newest->text) : SG_FORWARD;
+        verdict = verdict == SG_FORWARD ? sg_renew_before_use(s, name, newest) : verdict;
+        if (verdict != SG_FORWARD) {
+            return verdict;
         }
         const struct sg_version *v = statement->newest;
         sg_rewrite_note_use(s, v);
@@ -358,6 +360,7 @@ enum sg_verdict sg_rewrite_bind(struct sg_session *s, const struct sg_message *m
         const struct sg_statement *statement = sg_statements_find(&s->statements, head.statement);
         const struct sg_version *version = statement ? statement->newest : NULL;
         sg_portals_bind(&s->portals, head.portal, version);
+        sg_facts_note_bind(s, version);
     }
     return verdict;
 }
@@ -380,6 +383,7 @@ enum sg_verdict sg_rewrite_describe(struct sg_session *s, const struct sg_messag
 
 struct sg_side *sg_rewrite_execute(struct sg_session *s, const struct sg_message *m) {
     struct sg_execute execute;
+    sg_facts_note_run(s, false);
     if (!s->portals.first || m->have < m->body_bytes || sg_execute_read(m->body, m->have, &execute) != SG_READ_OK) {
         return NULL; /* malformed: the server says so */
     }

@@ -20,8 +20,6 @@ enum sg_verdict sg_rewrite_close(struct sg_session *s, const struct sg_message *
 
 /* ---- For session_renew.c and session_sql.c ---- */
 
-/* NULL: the text goes out as it is. The result is valid until the next call. */
-const struct sg_plan *sg_rewrite_plan(struct sg_session *s, struct sg_span sql, enum sg_star star, bool extended);
 static inline bool sg_rewrite_is_refusal(const struct sg_plan *plan) {
     return plan && plan->action == SG_REFUSE;
 }

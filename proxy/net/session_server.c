@@ -15,13 +15,15 @@
  * A reply that the front cannot have caused is forwarded and changes nothing: the client is the judge of such a server.
  */
 #include "session_copy.h"
+#include "session_facts.h"
 #include "session_reply.h"
 #include "session_sql.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define HOLD_BYTES 65536u /* errors and settings longer than this pass unread */
+#define HOLD_BYTES 65536u   /* errors and settings longer than this pass unread */
+#define ROW_BYTES  1048576u /* of an answer to our own question */
 
 static bool is_front(const struct sg_session *s, enum sg_expect_kind kind) {
     return sg_expect_is_front(&s->expect, kind);
@@ -44,6 +46,8 @@ size_t sg_server_need(void *owner, const struct sg_message *m) {
     case 'C':
         is_wanted = s->statements.versions > 0 && m->body_bytes < 64;
         break;
+    case 'D':
+        return sg_probe_is_front(s) && m->body_bytes <= ROW_BYTES ? m->body_bytes : 0;
     case 'E':
     case 'G':
     case 'N':
@@ -57,27 +61,12 @@ size_t sg_server_need(void *owner, const struct sg_message *m) {
 
 /* ---- Settings, key, authentication ---- */
 
-static bool is_unsafe_encoding(struct sg_span name) {
-    static const char *const unsafe[] = {"SJIS", "BIG5", "GBK", "UHC", "GB18030", "JOHAB", "SHIFT_JIS_2004"};
-    for (size_t i = 0; i < sizeof(unsafe) / sizeof(unsafe[0]); i++) {
-        if (sg_span_eq_cstr(name, unsafe[i])) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static enum sg_verdict on_parameter_status(struct sg_session *s, const struct sg_message *m) {
     struct sg_parameter_status status;
     if (!s->has_snapshots || sg_parameter_status_read(m->body, m->have, &status) != SG_READ_OK) {
         return SG_FORWARD;
     }
-    if (sg_span_eq_cstr(status.name, "client_encoding")) {
-        s->is_utf8 = sg_span_eq_cstr(status.value, "UTF8");
-        s->is_unsafe_encoding = is_unsafe_encoding(status.value);
-    } else if (sg_span_eq_cstr(status.name, "standard_conforming_strings")) {
-        s->is_backslash_quotes = sg_span_eq_cstr(status.value, "off");
-    }
+    sg_facts_setting(s, status.name, status.value, true);
     return SG_FORWARD;
 }
 
@@ -146,6 +135,9 @@ static enum sg_verdict complete(struct sg_session *s, enum sg_expect_kind kind) 
     struct sg_expectation entry;
     if (!seek(s, kind) || !sg_expect_pop(&s->expect, &entry)) {
         return SG_FORWARD;
+    }
+    if (entry.side && entry.side->is_probe) {
+        sg_probe_completed(s, entry.side);
     }
     lose_closed(s, &entry);
     confirm_version(s, &entry);
@@ -224,7 +216,7 @@ static bool is_front_ready(const struct sg_session *s) {
     return is_front(s, SG_EXPECT_SYNC) || is_front(s, SG_EXPECT_STARTUP);
 }
 
-static enum sg_verdict pop_ready(struct sg_session *s) {
+static enum sg_verdict pop_ready(struct sg_session *s, bool *ret_is_probe) {
     struct sg_expectation entry;
     if (!is_front_ready(s) || !sg_expect_pop(&s->expect, &entry)) {
         return SG_FORWARD;
@@ -234,10 +226,24 @@ static enum sg_verdict pop_ready(struct sg_session *s) {
     } else if (entry.kind == SG_EXPECT_QUERY && s->statements.versions > 0) {
         sg_statements_forget(&s->statements, SG_SPAN_LIT("")); /* a simple Query ends the unnamed statement */
     }
+    *ret_is_probe = entry.side && entry.side->is_probe;
+    bool is_hidden = *ret_is_probe ? !sg_probe_ready(s, entry.side) : entry.disposition == SG_REPLY_HIDE;
     confirm_version(s, &entry);
     sg_session_discard(s, &entry);
     drop_markers(s);
-    return entry.disposition == SG_REPLY_HIDE ? SG_ABSORB : SG_FORWARD;
+    return is_hidden ? SG_ABSORB : SG_FORWARD;
+}
+
+/* What the server has reported before ReadyForQuery is in force. */
+static void note_rest(struct sg_session *s, char status, bool is_probe) {
+    sg_facts_restore_settings(s);
+    if (s->expect.len > 0) {
+        return;
+    }
+    if (status == 'I') {
+        s->bound_effect = SG_EFFECT_NONE; /* the portals are gone */
+    }
+    sg_facts_rest(&s->facts, status, s->batch, is_probe);
 }
 
 static bool is_front_hidden(const struct sg_session *s) {
@@ -256,8 +262,10 @@ static enum sg_verdict on_ready(struct sg_session *s, const struct sg_message *m
         sg_buf_free(&s->renewal_error); /* of the Query that this answers */
     }
     s->is_skipping = false; /* it answers a Sync that was not expected to be answered: nothing is skipped any more */
-    enum sg_verdict verdict = pop_ready(s);
+    bool is_probe = false;
+    enum sg_verdict verdict = pop_ready(s, &is_probe);
     s->is_answered = false;
+    note_rest(s, status, is_probe);
     note_latency(s);
     if (status == 'I') {
         end_transaction(s);
@@ -341,8 +349,13 @@ enum sg_verdict sg_server_decide(void *owner, const struct sg_message *m) {
     s->is_server_error = m->type == 'E';
     switch (m->type) {
     case 'D':
+        if (!sg_probe_is_front(s)) {
+            return SG_FORWARD; /* the commonest, and nobody's business */
+        }
+        sg_probe_row(s, m);
+        return SG_ABSORB;
     case 'd':
-        return SG_FORWARD; /* the commonest, and nobody's business */
+        return SG_FORWARD;
     case 'Z':
         return on_ready(s, m);
     case 'C':

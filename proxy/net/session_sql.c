@@ -1,5 +1,6 @@
 #include "session_sql.h"
 
+#include "session_facts.h"
 #include "session_renew.h"
 #include "session_rewrite.h"
 
@@ -117,6 +118,7 @@ static struct sg_version *add_made(struct sg_session *s, const char *name, struc
     made->batch = s->batch;
     made->star = star;
     made->is_sql = true;
+    sg_facts_note_unsure(s, made);
     return made;
 }
 
@@ -126,7 +128,7 @@ static struct sg_version *make(struct sg_session *s, const struct sg_prepared_op
     /* Before the first mapping `*` can only mean the table as it is then: that shape stays the statement's. */
     enum sg_star star = s->pin->mappings == 0 ? SG_STAR_OLD : s->star;
     struct sg_text *text = is_remembered(s, op->sql) ? sg_text_intern(&s->worker->texts, op->sql, 0, NULL) : NULL;
-    plan = is_alone || !text ? plan : sg_rewrite_plan(s, op->sql, star, false);
+    plan = is_alone || !text ? plan : sg_facts_plan_again(s, op->sql, star);
     struct sg_version *made = add_made(s, op->name, text, text ? plan : NULL, star);
     sg_text_unref(text);
     return made;
@@ -241,9 +243,10 @@ static enum sg_verdict use_nested(struct sg_session *s, const struct sg_text *te
         if (!v || v->is_gone) {
             continue;
         }
-        if ((depth < NESTING_MAX && may_run(v) && use_nested(s, v->text, depth + 1) == SG_STALL) ||
-            sg_renew_before_use(s, name, v) == SG_STALL) {
-            return SG_STALL;
+        enum sg_verdict verdict = depth < NESTING_MAX && may_run(v) ? use_nested(s, v->text, depth + 1) : SG_FORWARD;
+        verdict = verdict == SG_FORWARD ? sg_renew_before_use(s, name, v) : verdict;
+        if (verdict != SG_FORWARD) {
+            return verdict;
         }
         sg_rewrite_note_use(s, statement->newest);
     }

@@ -19,6 +19,8 @@ struct sg_side {
     struct sg_outcome *outcomes; /* Query: what its PREPAREs and DEALLOCATEs do once each has completed */
     struct sg_error *error;      /* REPLACE_ERROR: what the client is told */
     bool is_renewed;             /* Query: a statement that it executes was renewed right before it */
+    bool is_probe;               /* session_facts.h: the message was our question, not the client's */
+    bool is_probe_end;           /* and the last of it */
     bool is_copy;                /* Query, Execute: the server has yet to ask for data that plan->copy changes */
 };
 

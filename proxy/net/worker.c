@@ -272,6 +272,7 @@ void sg_worker_free(struct sg_worker *w) {
     sg_rewriter_free(w->rewriter);
     sg_arena_free(&w->desk.scratch);
     sg_buf_free(&w->message);
+    sg_buf_free(&w->facts);
     sg_buf_free(&w->copied);
     pthread_mutex_destroy(&w->inbox_lock);
     free(w->inbox);

@@ -43,7 +43,8 @@ struct sg_installed {
     X(statements)      \
     X(rewritten)       \
     X(refused)         \
-    X(reprepared)
+    X(reprepared)      \
+    X(probes)
 
 /* Of the rewriter, which knows no other threads: copied after each plan. */
 #define SG_PLAN_COUNTERS(X) \
@@ -101,6 +102,7 @@ struct sg_worker {
     struct sg_texts texts;
     struct sg_flow_desk desk;
     struct sg_buf message; /* under construction */
+    struct sg_buf facts;   /* likewise, of a request */
     struct sg_buf copied;  /* likewise, of CopyData; empty between two chunks */
     struct sg_counters counters;
     struct sg_cancel *cancels; /* under way */
