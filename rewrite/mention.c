@@ -84,10 +84,13 @@ static bool word_char(char c) {
 
 static bool has_word(struct sg_span text, const char *word) {
     size_t len = strlen(word);
-    for (size_t i = 0; i + len <= text.len; i++)
-        if (strncasecmp(text.ptr + i, word, len) == 0 && (i == 0 || !word_char(text.ptr[i - 1])) &&
+    for (size_t i = 0; i + len <= text.len; i++) {
+        /* In E'from\nusers' the letter before the word is part of an escape. */
+        bool begins = i == 0 || !word_char(text.ptr[i - 1]) || (i >= 2 && text.ptr[i - 2] == '\\');
+        if (begins && strncasecmp(text.ptr + i, word, len) == 0 &&
             (i + len == text.len || !word_char(text.ptr[i + len])))
             return true;
+    }
     return false;
 }
 
@@ -122,6 +125,43 @@ static struct sg_span body_of(struct sg_span string) {
     return (struct sg_span){string.ptr + open + close, string.len - open - 2 * close};
 }
 
+/*
+ * A string in a body may be SQL for EXECUTE, a piece of it, or a name for format(). A reserved word names its table
+ * there if it stands alone, in quotes, or after a dot, which another piece may end with.
+ */
+static bool piece_names_table(const struct sg_context *cx, struct sg_span string, const struct sg_table *table,
+                              bool any_ends_in_dot) {
+    const char *name = table->relation->name;
+    if (!has_word(string, name))
+        return false;
+    struct sg_tokens tokens;
+    sg_tokenize(cx->arena, body_of(string), &tokens);
+    if (!sg_keyword_is_reserved(name) || tokens.n < 2 || memchr(string.ptr, '\\', string.len))
+        return true;
+    if (any_ends_in_dot && tokens.v[0].kind == SG_TOKEN_WORD && has_word(sg_token_text(&tokens, 0), name))
+        return true;
+    for (size_t i = 0; i < tokens.n; i++) {
+        const char *found = name_at(cx, &tokens, i);
+        if (found ? strcmp(found, name) == 0
+                  : tokens.v[i].kind != SG_TOKEN_WORD && has_word(sg_token_text(&tokens, i), name))
+            return true;
+    }
+    return false;
+}
+
+static const struct sg_table *piece_table(const struct sg_context *cx, const struct sg_tokens *tokens) {
+    bool any_ends_in_dot = false;
+    for (size_t i = 0; i < tokens->n && !any_ends_in_dot; i++) {
+        struct sg_span body = body_of(sg_token_text(tokens, i));
+        any_ends_in_dot = tokens->v[i].kind == SG_TOKEN_STRING && body.len && body.ptr[body.len - 1] == '.';
+    }
+    for (size_t i = 0; i < tokens->n; i++)
+        for (size_t k = 0; tokens->v[i].kind == SG_TOKEN_STRING && k < cx->snapshot->tables_len; k++)
+            if (piece_names_table(cx, sg_token_text(tokens, i), &cx->snapshot->tables[k], any_ends_in_dot))
+                return &cx->snapshot->tables[k];
+    return NULL;
+}
+
 static bool may_use_column(const struct sg_context *cx, struct sg_span body, struct sg_token_range range) {
     static const char *const all[] = {"insert", "merge", "copy", "table", "rowtype", "record", "row", "natural"};
     if (memchr(body.ptr, '*', body.len) || sg_mentioned_column(cx, range))
@@ -144,6 +184,6 @@ const struct sg_table *sg_body_table(struct sg_context *cx, struct sg_span strin
     struct sg_token_range range = {&tokens, 0, tokens.n};
     const struct sg_table *table = sg_mentioned_table(cx, range);
     if (!table)
-        table = table_as_word(cx, &tokens);
+        table = piece_table(cx, &tokens);
     return table && may_use_column(cx, body, range) ? table : NULL;
 }

@@ -16,6 +16,11 @@ static bool is_word(char c) {
            (uint8_t)c >= 0x80;
 }
 
+/* In E'from\nusers', which a function may execute, the letter before the word is part of an escape. */
+static bool begins_word(struct sg_span text, const char *p) {
+    return p == text.ptr || !is_word(p[-1]) || (p - text.ptr >= 2 && p[-2] == '\\');
+}
+
 /* PostgreSQL cuts names at 63 bytes, at a character's end: from this length on, a longer name may mean the same. */
 enum { CUT_BYTES = SG_NAME_BYTES - 4 };
 
@@ -26,8 +31,7 @@ static bool match_at(struct sg_span text, const char *p, struct sg_needle needle
     if (!needle.is_whole)
         return true;
     const char *end = p + needle.len;
-    return (p == text.ptr || !is_word(p[-1])) &&
-           (end == text.ptr + text.len || needle.len >= CUT_BYTES || !is_word(*end));
+    return begins_word(text, p) && (end == text.ptr + text.len || needle.len >= CUT_BYTES || !is_word(*end));
 }
 
 static bytes16 splat(uint8_t c) {
@@ -164,7 +168,7 @@ static bool match_group(const struct group *group, struct sg_span text) {
         const char *word_end = p + group->common.len;
         while (word_end < end && is_word(*word_end))
             word_end++;
-        if ((p == text.ptr || !is_word(p[-1])) && has_word(group, (struct sg_span){p, (size_t)(word_end - p)}))
+        if (begins_word(text, p) && has_word(group, (struct sg_span){p, (size_t)(word_end - p)}))
             return true;
         p++;
     }
