@@ -327,7 +327,7 @@ static void note_grouped_rows(const struct sg_query *q, const struct sg_scope *s
     for (size_t i = 0; i < scope->n; i++) {
         struct sg_entry *entry = scope->entries[i];
         bool is_grouped = false;
-        for (size_t k = 0; k < q->group.n; k++)
+        for (size_t k = 0; entry->name && k < q->group.n; k++)
             is_grouped |= is_bare(q->group.v[k]) && strcmp(q->group.v[k]->names.v[0], entry->name) == 0;
         entry->needs_key |= entry->replaced && q->group.n && entry->is_whole_row && !is_grouped;
     }
