@@ -57,6 +57,8 @@ static void app_stop(struct app *app) {
     if (app->stopping)
         return;
     app->stopping = true;
+    if (app->console)
+        sg_console_set_server(app->console, NULL); /* from now on nobody asks its workers */
     if (app->server)
         sg_server_stop(app->server);
     for (size_t i = 0; i < SIGNALS; i++)

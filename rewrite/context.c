@@ -23,6 +23,10 @@ static void describe_mapping(struct sg_context *cx, const struct sg_mapping *m) 
                     m->schema, m->table, m->old_name, m->new_name, m->migration, sg_phase_name(m->phase));
 }
 
+static uint64_t bit_of(const struct sg_table_mapping *m) {
+    return m->index < 64 ? UINT64_C(1) << m->index : 0;
+}
+
 void sg_refuse(struct sg_context *cx, int at, const struct sg_table *table, const char *hint, const char *what, ...) {
     if (cx->refused)
         return;
@@ -34,6 +38,8 @@ void sg_refuse(struct sg_context *cx, int at, const struct sg_table *table, cons
     va_end(args);
     if (table)
         describe_mapping(cx, table->mappings[0].mapping);
+    for (size_t i = 0; table && i < table->mappings_len; i++)
+        cx->concerned |= bit_of(&table->mappings[i]);
     if (hint)
         sg_error_hint(cx->error, "%s", hint);
     set_position(cx, at);
@@ -66,18 +72,15 @@ static void refuse_stored(struct sg_context *cx, const struct sg_mapping *m) {
 
 void sg_note_use(struct sg_context *cx, const struct sg_table_mapping *m, const char *name) {
     refuse_stored(cx, m->mapping);
-    if (m->index >= 64)
-        return;
     if (strcmp(m->mapping->old_name, name) == 0)
-        cx->used_old |= UINT64_C(1) << m->index;
+        cx->used_old |= bit_of(m);
     else
-        cx->used_new |= UINT64_C(1) << m->index;
+        cx->used_new |= bit_of(m);
 }
 
 void sg_note_star(struct sg_context *cx, const struct sg_table *table) {
     for (size_t i = 0; i < table->mappings_len; i++) {
         refuse_stored(cx, table->mappings[i].mapping);
-        if (table->mappings[i].index < 64)
-            cx->used_star |= UINT64_C(1) << table->mappings[i].index;
+        cx->used_star |= bit_of(&table->mappings[i]);
     }
 }

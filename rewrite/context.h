@@ -28,6 +28,7 @@ struct sg_context {
     const struct sg_copy *copy; /* what becomes of the data of the text's one COPY FROM STDIN */
     unsigned copies_in;         /* so many there are */
     uint64_t used_old, used_new, used_star;
+    uint64_t concerned;            /* mappings that the refusal is about */
     struct sg_constants constants; /* of the text, whose values nobody saw */
     bool literal_read;             /* somebody read a literal's text after all */
     struct sg_question *questions; /* latest first */

@@ -81,6 +81,7 @@ static struct sg_full_plan *settle(struct sg_context *cx, struct sg_span text, s
     plan->used_old = cx->used_old;
     plan->used_new = cx->used_new;
     plan->used_star = cx->used_star;
+    plan->concerned = cx->concerned | cx->used_old | cx->used_new | cx->used_star;
     if (must_ask(cx, plan)) {
         plan->action = SG_ASK; /* also where it was refused: that may have come of not knowing */
         return sg_plan_new(plan, 0, 0);
@@ -151,6 +152,7 @@ static struct sg_full_plan *plan_by_shape(struct sg_rewriter *rw, const struct s
     const struct sg_known *known = shaped ? sg_cache_find(rw->cache, shape_hash, &shape_key) : NULL;
     struct sg_full_plan *plan = known ? sg_pattern_plan(known->pattern, request->sql, &rw->shape) : NULL;
     if (plan) {
+        plan->plan.fingerprint = shape_hash;
         rw->stats.shape_hit++;
         if (seen_before(rw, hash))
             sg_cache_add(rw->cache, hash, key, (struct sg_known){.plan = plan});
@@ -159,6 +161,7 @@ static struct sg_full_plan *plan_by_shape(struct sg_rewriter *rw, const struct s
     rw->stats.cold++;
     struct sg_pattern *pattern;
     plan = plan_cold(rw, snapshot, request, shaped ? &rw->shape : NULL, &pattern);
+    plan->plan.fingerprint = shaped ? shape_hash : hash;
     if (pattern)
         sg_cache_add(rw->cache, shape_hash, &shape_key, (struct sg_known){.pattern = pattern});
     if (!pattern || seen_before(rw, hash))

@@ -67,11 +67,13 @@ struct sg_plan {
     /* SG_ASK: names of tables, quoted as to_regclass takes them, in UTF-8. */
     const struct sg_span *asks;
     size_t asks_len;
-    bool has_facts;   /* made with facts: right only while they are */
-    bool hides_names; /* the text may make a table that hides one under migration */
-    uint64_t epoch;   /* of the snapshot it was made for */
+    bool has_facts;       /* made with facts: right only while they are */
+    bool hides_names;     /* the text may make a table that hides one under migration */
+    uint64_t fingerprint; /* of the text without its literals, where those do not matter */
+    uint64_t epoch;       /* of the snapshot it was made for */
     /* Which names of mappings the text used, for SHOW REFERENCES: bit i is mapping i of the snapshot (i < 64). */
     uint64_t used_old, used_new, used_star;
+    uint64_t concerned; /* SG_REFUSE: on account of which mappings, likewise */
 };
 
 struct sg_rewriter;

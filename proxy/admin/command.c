@@ -223,10 +223,9 @@ static bool take_slot(struct walk *walk, struct sg_span piece) {
     const struct {
         const char *piece;
         const char **slot;
-    } names[] = {{"migration", &command->migration},
-                 {"database", &command->database},
-                 {"old", &command->old_name},
-                 {"new", &command->new_name},
+    } names[] = {{"migration", &command->migration}, {"database", &command->database},
+                 {"old", &command->old_name},        {"new", &command->new_name},
+                 {"user", &command->user},           {"application", &command->application},
                  {"parameter", &command->parameter}};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (sg_span_eq_cstr(piece, names[i].piece))
@@ -249,7 +248,12 @@ static const char *skip_group(const char *syntax) {
     return close ? close + 1 : syntax + strlen(syntax);
 }
 
-/* Groups do not nest; each begins with a keyword, which decides whether it is there. */
+/* A group is there if the keyword is that it begins with; one that begins with a slot, if anything is. */
+static bool enters(struct sg_span first, const struct sg_lexeme *lexeme) {
+    return is_keyword_piece(first) ? keyword_fits(first, lexeme) : lexeme->kind != SG_LEXEME_END;
+}
+
+/* Groups do not nest. */
 static bool fits(struct walk *walk) {
     bool group_is_keyword = false;
     for (;;) {
@@ -263,7 +267,7 @@ static bool fits(struct walk *walk) {
         if (sg_span_eq_cstr(piece, "..."))
             return true;
         if (sg_span_eq_cstr(piece, "[")) {
-            if (!keyword_fits(piece_at(walk->syntax), lexeme))
+            if (!enters(piece_at(walk->syntax), lexeme))
                 walk->syntax = skip_group(walk->syntax);
             group_is_keyword = true;
             continue;
@@ -313,6 +317,8 @@ static struct sg_span in_words(struct sg_span piece) {
                                            {"sql", "SQL as a 'string'"},
                                            {"seconds", "a number of seconds"},
                                            {"state", "a state"},
+                                           {"user", "a user's name"},
+                                           {"application", "an application_name"},
                                            {"parameter", "a parameter name"},
                                            {"value", "a value"}};
     for (size_t i = 0; i < sizeof(slots) / sizeof(slots[0]); i++)

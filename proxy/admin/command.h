@@ -33,6 +33,9 @@ enum sg_command_id {
     SG_COMMAND_SHOW_MIGRATION,
     SG_COMMAND_SHOW_BACKFILL,
     SG_COMMAND_SHOW_BARRIER,
+    SG_COMMAND_SHOW_REFERENCES,
+    SG_COMMAND_SHOW_REWRITES,
+    SG_COMMAND_SHOW_REFUSED,
     SG_COMMAND_SHOW_DATABASES,
     SG_COMMAND_SHOW_STATS,
     SG_COMMAND_SHOW_CONFIG,
@@ -58,7 +61,7 @@ struct sg_command {
     const char *doc; /* of the table; LATER: what is not supported yet */
     /* The slots that the text filled; the others are NULL. */
     const char *migration, *database, *schema, *table, *old_name, *new_name;
-    const char *state, *sql, *parameter;
+    const char *state, *sql, *parameter, *user, *application;
     double timeout_seconds; /* TIMEOUT; negative: none */
     bool flag;              /* FORCE, WAIT_FOR_CLIENTS */
     struct sg_migration_option options[SG_COMMAND_OPTIONS_MAX];

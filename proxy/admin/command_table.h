@@ -40,11 +40,14 @@
     X(SET_BACKFILL, ADMIN, "SET BACKFILL migration options", "Change how rows are copied: batch_rows = 5000, max_p99_ratio = 1.2") \
     X(VERIFY, ADMIN, "VERIFY migration", "Let PostgreSQL prove once more that the two columns are the same in every row") \
     X(WAIT, ADMIN, "WAIT migration FOR state [ TIMEOUT seconds ]", "Wait until backfilled, verified, dual_write, read_new, new_only or retired is reached or passed") \
-    X(EXPLAIN_REWRITE, ADMIN, "EXPLAIN REWRITE [ IN database ] sql", "Show what would be sent to the server instead of 'sql'") \
+    X(EXPLAIN_REWRITE, ADMIN, "EXPLAIN REWRITE [ IN database ] [ AS USER user ] [ APPLICATION application ] sql", "Show what would be sent to the server instead of 'sql', if that client sent it") \
     X(SHOW_MIGRATIONS, STATS, "SHOW MIGRATIONS", "Every migration, where it stands, and why it failed if it did")      \
     X(SHOW_MIGRATION, STATS, "SHOW MIGRATION migration", "One migration and the history of its phases")                \
     X(SHOW_BACKFILL, STATS, "SHOW BACKFILL", "Progress of the row copies")                                             \
     X(SHOW_BARRIER, STATS, "SHOW BARRIER", "What a change of phase is waiting for")                                    \
+    X(SHOW_REFERENCES, STATS, "SHOW REFERENCES [ migration ]", "Who uses which name of a column, and how")             \
+    X(SHOW_REWRITES, STATS, "SHOW REWRITES", "Statements that are rewritten, and into what")                           \
+    X(SHOW_REFUSED, STATS, "SHOW REFUSED", "Statements that were refused, why, and what to do")                        \
     X(SHOW_DATABASES, STATS, "SHOW DATABASES", "Where clients are taken to")                                           \
     X(SHOW_STATS, STATS, "SHOW STATS", "Counters of this process since it started")                                    \
     X(SHOW_CONFIG, STATS, "SHOW CONFIG", "Every setting: in force, default, and when a change is taken up")            \
@@ -59,9 +62,6 @@
     X(LATER, LATER, "CREATE MIGRATION migration [ IN database ] RENAME TABLE ...", "renaming a table")                 \
     X(LATER, LATER, "SHOW PROXIES ...", "SHOW PROXIES")                                                                \
     X(LATER, LATER, "SHOW BLOCKERS ...", "SHOW BLOCKERS")                                                              \
-    X(LATER, LATER, "SHOW REFERENCES ...", "SHOW REFERENCES")                                                          \
-    X(LATER, LATER, "SHOW REWRITES ...", "SHOW REWRITES")                                                              \
-    X(LATER, LATER, "SHOW REFUSED ...", "SHOW REFUSED")                                                                \
     X(LATER, LATER, "SHOW LINT ...", "SHOW LINT")                                                                      \
     X(LATER, LATER, "SHOW CLIENTS ...", "SHOW CLIENTS")                                                                \
     X(LATER, LATER, "SHOW SERVERS ...", "SHOW SERVERS")                                                                \

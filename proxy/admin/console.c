@@ -38,6 +38,7 @@ struct sg_console *sg_console_new(const struct sg_console_config *config) {
     console->hub = config->hub;
     console->config = config->config;
     pthread_mutex_init(&console->lock, NULL);
+    pthread_mutex_init(&console->survey_lock, NULL);
     pthread_cond_init(&console->session_ended, NULL);
     return console;
 }
@@ -66,6 +67,7 @@ void sg_console_free(struct sg_console *console) {
     pthread_mutex_unlock(&console->lock);
     pthread_cond_destroy(&console->session_ended);
     pthread_mutex_destroy(&console->lock);
+    pthread_mutex_destroy(&console->survey_lock);
     free(console->control_conninfo);
     free(console->database);
     free(console->admin_users);
@@ -87,9 +89,11 @@ void sg_console_set_trouble(struct sg_console *console, const struct sg_error *w
 }
 
 void sg_console_set_server(struct sg_console *console, const struct sg_server *server) {
+    pthread_mutex_lock(&console->survey_lock);
     pthread_mutex_lock(&console->lock);
     console->server = server;
     pthread_mutex_unlock(&console->lock);
+    pthread_mutex_unlock(&console->survey_lock);
 }
 
 void sg_console_set_config(struct sg_console *console, const struct sg_config *config) {

@@ -14,6 +14,9 @@ bool sg_command_returns_rows(const struct sg_command *command) {
     case SG_COMMAND_SHOW_MIGRATION:
     case SG_COMMAND_SHOW_BACKFILL:
     case SG_COMMAND_SHOW_BARRIER:
+    case SG_COMMAND_SHOW_REFERENCES:
+    case SG_COMMAND_SHOW_REWRITES:
+    case SG_COMMAND_SHOW_REFUSED:
     case SG_COMMAND_SHOW_DATABASES:
     case SG_COMMAND_SHOW_STATS:
     case SG_COMMAND_SHOW_CONFIG:

@@ -1,4 +1,5 @@
 /* What the console knows of the process itself, and EXPLAIN REWRITE. */
+#include "proxy/admin/notes.h"
 #include "proxy/admin/registry.h"
 #include "proxy/admin/run.h"
 #include "proxy/net/hub.h"
@@ -127,6 +128,12 @@ bool sg_admin_session_show(struct sg_admin_session *session, const struct sg_com
         return show_databases(console, result);
     case SG_COMMAND_SHOW_STATS:
         return show_stats(console, result, reterr);
+    case SG_COMMAND_SHOW_REFERENCES:
+        return sg_admin_session_notes(session, SG_JOURNAL_REFERENCES, command->migration, result, reterr);
+    case SG_COMMAND_SHOW_REWRITES:
+        return sg_admin_session_notes(session, SG_JOURNAL_REWRITES, NULL, result, reterr);
+    case SG_COMMAND_SHOW_REFUSED:
+        return sg_admin_session_notes(session, SG_JOURNAL_REFUSED, NULL, result, reterr);
     default:
         sg_error_set(reterr, SG_SQLSTATE_INTERNAL_ERROR, "command %d has no function", (int)command->id);
         return false;
@@ -150,10 +157,14 @@ static const char *list_mappings(struct sg_arena *arena, struct sg_snapshot *sna
     return list;
 }
 
-static enum sg_star default_star(struct sg_console *console) {
+/* By the rules of [clients] for a client like this; without one, the configured star. */
+static enum sg_star star_of(struct sg_console *console, const struct sg_command *command) {
     enum sg_star star = SG_STAR_BOTH;
     pthread_mutex_lock(&console->lock);
-    sg_star_from_name(console->config->star, &star);
+    if (console->server)
+        star = sg_server_star(console->server, command->user, console->database, command->application);
+    else
+        sg_star_from_name(console->config->star, &star);
     pthread_mutex_unlock(&console->lock);
     return star;
 }
@@ -176,7 +187,7 @@ bool sg_admin_session_explain(struct sg_admin_session *session, const struct sg_
     }
     struct sg_rewriter *rewriter = sg_rewriter_new(65536);
     struct sg_request request = {.sql = sg_span_of(command->sql),
-                                 .star = default_star(console),
+                                 .star = star_of(console, command),
                                  .search_path = "\"$user\", public",
                                  .utf8 = true};
     const struct sg_plan *plan = sg_rewriter_plan(rewriter, snapshot, &request);

@@ -2,6 +2,7 @@
 
 #include "listener.h"
 #include "star_rules.h"
+#include "survey.h"
 #include "worker.h"
 
 #include <netinet/in.h>
@@ -212,4 +213,15 @@ void sg_server_stats(const struct sg_server *server, struct sg_server_stats *ret
         sum.prepared_bytes += atomic_load_explicit(&texts->bytes, memory_order_relaxed);
     }
     *ret_stats = sum;
+}
+
+void sg_server_notes(const struct sg_server *server, enum sg_journal_kind kind, struct sg_notes *ret_notes) {
+    sg_survey_run(server->workers, server->workers_len, kind, ret_notes);
+}
+
+enum sg_star sg_server_star(const struct sg_server *server, const char *user, const char *database,
+                            const char *application_name) {
+    const struct sg_server_config *config = &server->shared.config;
+    return sg_star_rules_choose(config->star_rules, config->star_rules_len, sg_span_of(user), sg_span_of(database),
+                                sg_span_of(application_name), config->star);
 }

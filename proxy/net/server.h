@@ -10,6 +10,7 @@
 #ifndef SEGUE_NET_SERVER_H
 #define SEGUE_NET_SERVER_H
 
+#include "journal.h"
 #include "segue/error.h"
 #include "segue/rewrite.h"
 
@@ -79,5 +80,13 @@ struct sg_server_stats {
     uint64_t prefilter_pass, cache_hit, shape_hit, cold, evicted, cache_plans, cache_bytes;
 };
 void sg_server_stats(const struct sg_server *server, struct sg_server_stats *ret_stats);
+
+/* What `*` means to a client that says this of itself; NULL: it does not. Any thread. */
+enum sg_star sg_server_star(const struct sg_server *server, const char *user, const char *database,
+                            const char *application_name);
+
+/* What the workers have noted since they started. Any thread but theirs; one call at a time. Blocks until each has
+ * answered, two seconds at most. */
+void sg_server_notes(const struct sg_server *server, enum sg_journal_kind kind, struct sg_notes *ret_notes);
 
 #endif

@@ -483,6 +483,7 @@ static void free_session(struct sg_session *s) {
     sg_portals_forget(&s->portals);
     sg_buf_free(&s->renewal_error);
     sg_facts_free(&s->facts);
+    free(s->who);
     sg_statements_free(&s->statements);
     sg_flow_free(&s->from_client);
     sg_flow_free(&s->from_server);

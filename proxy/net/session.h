@@ -83,6 +83,7 @@ struct sg_session {
 
     /* Rewriting: only on the control database. */
     bool has_snapshots;
+    struct sg_who *who;       /* session_notes.h */
     struct sg_installed *pin; /* from the first message of a transaction until it has ended */
     struct sg_session *pin_next, *pin_prev;
     struct sg_statements statements;

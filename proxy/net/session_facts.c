@@ -1,5 +1,6 @@
 #include "session_facts.h"
 
+#include "session_notes.h"
 #include "session_reply.h"
 
 #include <stdio.h>
@@ -243,6 +244,7 @@ enum sg_verdict sg_facts_plan(struct sg_session *s, struct sg_span sql, enum sg_
         sg_facts_doubt(&s->facts);
     }
     sg_snapshot_note_use(s->pin->snapshot, plan->used_old);
+    sg_notes_used(s, sql, plan);
     ret_planned->plan = plan->action == SG_PASS ? NULL : plan;
     return SG_FORWARD;
 }

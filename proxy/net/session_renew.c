@@ -173,7 +173,7 @@ enum sg_verdict sg_renew_before_use(struct sg_session *s, struct sg_span name, s
     case OVER:
         return SG_ABSORB;
     case REFUSED:
-        sg_rewrite_fail(s, &err);
+        sg_rewrite_fail(s, v->text ? sg_text_sql(v->text) : SG_SPAN_LIT(""), NULL, &err);
         break;
     case TO_RENEW:
         renew(s, name, v, &planned, SG_REPLY_SWALLOW);

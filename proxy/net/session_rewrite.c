@@ -10,6 +10,7 @@
 
 #include "session_copy.h"
 #include "session_facts.h"
+#include "session_notes.h"
 #include "session_renew.h"
 #include "session_sql.h"
 
@@ -82,7 +83,9 @@ void sg_rewrite_send(struct sg_session *s) {
     message->len = 0;
 }
 
-static struct sg_side *error_side(struct sg_session *s, const struct sg_error *err) {
+/* sql: the text, as far as it is known. plan: of the rewriter, if it was that which refused. */
+static struct sg_side *error_side(struct sg_session *s, struct sg_span sql, const struct sg_plan *plan,
+                                  const struct sg_error *err) {
     struct sg_side *side = sg_worker_side(s->worker);
     side->error = malloc(sizeof(*side->error));
     if (!side->error) {
@@ -90,18 +93,19 @@ static struct sg_side *error_side(struct sg_session *s, const struct sg_error *e
     }
     *side->error = *err;
     sg_count(&s->worker->counters.refused, 1);
+    sg_notes_refused(s, sql, plan, err);
     return side;
 }
 
-static enum sg_verdict refuse_query(struct sg_session *s, const struct sg_error *err) {
+static enum sg_verdict refuse_query(struct sg_session *s, struct sg_span sql, const struct sg_plan *plan,
+                                    const struct sg_error *err) {
     sg_msg_query(&s->worker->message, SG_SPAN_LIT(UNPARSABLE));
     sg_rewrite_send(s);
-    sg_session_expect(s, SG_EXPECT_QUERY, SG_REPLY_REPLACE_ERROR, error_side(s, err));
+    sg_session_expect(s, SG_EXPECT_QUERY, SG_REPLY_REPLACE_ERROR, error_side(s, sql, plan, err));
     return SG_ABSORB;
 }
 
-static void send_failing_parse(struct sg_session *s, struct sg_span name, const struct sg_error *err) {
-    struct sg_side *side = error_side(s, err);
+static void send_failing_parse(struct sg_session *s, struct sg_span name, struct sg_side *side) {
     if (name.len == 0) {
         /* Also a Parse that fails ends the unnamed statement there was. */
         side->version = sg_statements_add_close(&s->statements, name);
@@ -111,12 +115,13 @@ static void send_failing_parse(struct sg_session *s, struct sg_span name, const 
     sg_session_expect(s, SG_EXPECT_PARSE, SG_REPLY_REPLACE_ERROR, side);
 }
 
-void sg_rewrite_fail(struct sg_session *s, const struct sg_error *err) {
-    send_failing_parse(s, SG_SPAN_LIT(REFUSED_NAME), err);
+void sg_rewrite_fail(struct sg_session *s, struct sg_span sql, const struct sg_plan *plan, const struct sg_error *err) {
+    send_failing_parse(s, SG_SPAN_LIT(REFUSED_NAME), error_side(s, sql, plan, err));
 }
 
-static enum sg_verdict refuse_parse(struct sg_session *s, struct sg_span name, const struct sg_error *err) {
-    send_failing_parse(s, name, err);
+static enum sg_verdict refuse_parse(struct sg_session *s, const struct sg_parse *parse, const struct sg_plan *plan,
+                                    const struct sg_error *err) {
+    send_failing_parse(s, parse->name, error_side(s, parse->sql, plan, err));
     return SG_ABSORB;
 }
 
@@ -139,11 +144,10 @@ void sg_rewrite_set_not_remembered(struct sg_error *err) {
     sg_error_hint(err, "Close prepared statements that are no longer used, or connect again.");
 }
 
-/* ---- Planning ---- */
-
 void sg_rewrite_note_use(struct sg_session *s, const struct sg_version *v) {
     if (v->plan) {
         sg_snapshot_note_use(s->pin->snapshot, v->plan->used_old);
+        sg_notes_used(s, sg_text_sql(v->text), v->plan);
     }
 }
 
@@ -191,7 +195,7 @@ static enum sg_verdict on_query(struct sg_session *s, struct sg_span sql, const 
         return SG_ABSORB;
     }
     if (renewal == SG_RENEWAL_REFUSED) {
-        return refuse_query(s, &err);
+        return refuse_query(s, sql, NULL, &err);
     }
     sg_facts_note_query(s, sql, &ops);
     if (ops.n > 0) {
@@ -212,11 +216,11 @@ enum sg_verdict sg_rewrite_query(struct sg_session *s, const struct sg_message *
     }
     if (m->body_bytes > SG_STATEMENT_HOLD_BYTES) {
         set_too_long(&err);
-        return refuse_query(s, &err);
+        return refuse_query(s, query.sql, NULL, &err);
     }
     if (!is_read) {
         set_malformed(&err);
-        return refuse_query(s, &err);
+        return refuse_query(s, query.sql, NULL, &err);
     }
     struct sg_planned planned;
     enum sg_verdict verdict = sg_facts_plan(s, query.sql, s->star, false, &planned);
@@ -224,7 +228,7 @@ enum sg_verdict sg_rewrite_query(struct sg_session *s, const struct sg_message *
         return verdict;
     }
     if (sg_rewrite_is_refusal(planned.plan)) {
-        return refuse_query(s, planned.plan->error);
+        return refuse_query(s, query.sql, planned.plan, planned.plan->error);
     }
     const struct sg_plan *plan =
         planned.plan ? sg_plan_ref(planned.plan) : NULL; /* others may be made before it is sent */
@@ -266,12 +270,12 @@ static void send_parse(struct sg_session *s, struct sg_span name, struct sg_text
 static enum sg_verdict parse_too_long(struct sg_session *s, const struct sg_message *m) {
     struct sg_error err = {0};
     const uint8_t *end = memchr(m->body, '\0', m->have);
-    struct sg_span name = {(const char *)m->body, end ? (size_t)(end - m->body) : 0};
+    const struct sg_parse parse = {.name = {(const char *)m->body, end ? (size_t)(end - m->body) : 0}};
     if (end && s->pin->mappings == 0) {
-        return forward_parse(s, name, NULL, &(struct sg_planned){0});
+        return forward_parse(s, parse.name, NULL, &(struct sg_planned){0});
     }
     set_too_long(&err);
-    return refuse_parse(s, name, &err);
+    return refuse_parse(s, &parse, NULL, &err);
 }
 
 enum sg_verdict sg_rewrite_parse(struct sg_session *s, const struct sg_message *m) {
@@ -282,7 +286,8 @@ enum sg_verdict sg_rewrite_parse(struct sg_session *s, const struct sg_message *
     }
     if (sg_parse_read(m->body, m->have, &parse) != SG_READ_OK) {
         set_malformed(&err);
-        return refuse_parse(s, SG_SPAN_LIT(REFUSED_NAME), &err);
+        sg_rewrite_fail(s, SG_SPAN_LIT(""), NULL, &err);
+        return SG_ABSORB;
     }
     struct sg_planned planned;
     enum sg_verdict verdict = sg_facts_plan(s, parse.sql, s->star, true, &planned);
@@ -290,14 +295,14 @@ enum sg_verdict sg_rewrite_parse(struct sg_session *s, const struct sg_message *
         return verdict;
     }
     if (sg_rewrite_is_refusal(planned.plan)) {
-        return refuse_parse(s, parse.name, planned.plan->error);
+        return refuse_parse(s, &parse, planned.plan, planned.plan->error);
     }
     struct sg_text *text = NULL;
     if (s->statements.text_bytes + parse.sql.len <= s->worker->shared->config.session_statement_bytes) {
         text = sg_text_intern(&s->worker->texts, parse.sql, parse.nparams, parse.param_oids);
     } else if (s->pin->mappings > 0) {
         sg_rewrite_set_not_remembered(&err);
-        return refuse_parse(s, parse.name, &err);
+        return refuse_parse(s, &parse, NULL, &err);
     }
     if (text) {
         text->may_prepare = sg_prepared_may_match(parse.sql);
@@ -341,7 +346,7 @@ static enum sg_verdict use(struct sg_session *s, struct sg_span name, enum sg_ex
 static enum sg_verdict forward_malformed(struct sg_session *s, enum sg_expect_kind kind) {
     struct sg_error err = {0};
     set_malformed(&err);
-    sg_rewrite_fail(s, &err);
+    sg_rewrite_fail(s, SG_SPAN_LIT(""), NULL, &err);
     sg_session_expect(s, kind, SG_REPLY_FORWARD, NULL);
     return SG_FORWARD;
 }

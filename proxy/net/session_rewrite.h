@@ -29,8 +29,8 @@ void sg_rewrite_note_use(struct sg_session *s, const struct sg_version *v);
 void sg_rewrite_side_plan(struct sg_side *side, const struct sg_plan *plan, struct sg_text *text);
 /* The message under construction goes out, before the client's. */
 void sg_rewrite_send(struct sg_session *s);
-/* The batch fails here, with this error. */
-void sg_rewrite_fail(struct sg_session *s, const struct sg_error *err);
+/* The batch fails here, with this error. sql, plan: for the operator, see session_notes.h. */
+void sg_rewrite_fail(struct sg_session *s, struct sg_span sql, const struct sg_plan *plan, const struct sg_error *err);
 void sg_rewrite_set_not_remembered(struct sg_error *err);
 
 #endif

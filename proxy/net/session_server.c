@@ -16,6 +16,7 @@
  */
 #include "session_copy.h"
 #include "session_facts.h"
+#include "session_notes.h"
 #include "session_reply.h"
 #include "session_sql.h"
 
@@ -67,6 +68,9 @@ static enum sg_verdict on_parameter_status(struct sg_session *s, const struct sg
         return SG_FORWARD;
     }
     sg_facts_setting(s, status.name, status.value, true);
+    if (sg_span_eq_cstr(status.name, "application_name")) {
+        sg_notes_rename(s, status.value);
+    }
     return SG_FORWARD;
 }
 

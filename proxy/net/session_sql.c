@@ -234,7 +234,7 @@ static enum sg_verdict use_nested(struct sg_session *s, const struct sg_text *te
         if (is_unseen(s, &ops.v[i])) {
             struct sg_error err = {0};
             set_unseen(&err, &ops.v[i]);
-            sg_rewrite_fail(s, &err);
+            sg_rewrite_fail(s, sg_text_sql(text), NULL, &err);
             continue;
         }
         struct sg_span name = sg_span_of(ops.v[i].name);

@@ -7,14 +7,8 @@ static bool fits(const char *wanted, struct sg_span given) {
     return !wanted || sg_span_eq_cstr(given, wanted);
 }
 
-enum sg_star sg_star_rules_choose(const struct sg_star_rule *rules, size_t len, const struct sg_startup *startup,
-                                  enum sg_star otherwise) {
-    struct sg_span user = sg_startup_param(startup, "user");
-    struct sg_span database = sg_startup_param(startup, "database");
-    struct sg_span application_name = sg_startup_param(startup, "application_name");
-    if (database.len == 0) {
-        database = user;
-    }
+enum sg_star sg_star_rules_choose(const struct sg_star_rule *rules, size_t len, struct sg_span user,
+                                  struct sg_span database, struct sg_span application_name, enum sg_star otherwise) {
     for (size_t i = 0; i < len; i++) {
         if (fits(rules[i].user, user) && fits(rules[i].database, database) &&
             fits(rules[i].application_name, application_name)) {

@@ -11,9 +11,9 @@ struct sg_star_rule {
     enum sg_star star;
 };
 
-/* The first rule that fits decides; with none, it is otherwise. */
-enum sg_star sg_star_rules_choose(const struct sg_star_rule *rules, size_t len, const struct sg_startup *startup,
-                                  enum sg_star otherwise);
+/* The first rule that fits what a client says at start-up decides; with none, it is otherwise. */
+enum sg_star sg_star_rules_choose(const struct sg_star_rule *rules, size_t len, struct sg_span user,
+                                  struct sg_span database, struct sg_span application_name, enum sg_star otherwise);
 
 /* A deep copy and its end. */
 struct sg_star_rule *sg_star_rules_copy(const struct sg_star_rule *rules, size_t len);

@@ -13,6 +13,7 @@
 #include "session.h"
 
 #include "cancel.h"
+#include "session_notes.h"
 #include "session_tls.h"
 #include "star_rules.h"
 
@@ -231,8 +232,10 @@ static bool choose_kind(struct sg_session *s, const struct sg_startup *startup) 
         return false;
     }
     s->has_snapshots = true;
-    s->star = sg_star_rules_choose(w->shared->config.star_rules, w->shared->config.star_rules_len, startup,
-                                   w->shared->config.star);
+    struct sg_span application_name = sg_startup_param(startup, "application_name");
+    s->star = sg_star_rules_choose(w->shared->config.star_rules, w->shared->config.star_rules_len, user, database,
+                                   application_name, w->shared->config.star);
+    sg_notes_introduce(s, user, database, application_name);
     return true;
 }
 

@@ -2,6 +2,7 @@
 
 #include "cancel.h"
 #include "session.h"
+#include "survey.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -182,6 +183,7 @@ static void for_each_session(struct sg_worker *w, void (*act)(struct sg_session 
 static void on_wake(uv_async_t *async) {
     struct sg_worker *w = async->data;
     sg_worker_install(w);
+    sg_survey_answer(w);
     take_inbox(w);
     if (atomic_load(&w->is_stopping)) {
         for_each_session(w, sg_session_close);
@@ -269,6 +271,8 @@ void sg_worker_free(struct sg_worker *w) {
         installed_unref(w->installed);
     }
     free_sides(w);
+    sg_survey_decline(w);
+    sg_journal_free(&w->journal);
     sg_rewriter_free(w->rewriter);
     sg_arena_free(&w->desk.scratch);
     sg_buf_free(&w->message);

@@ -9,6 +9,7 @@
 
 #include "flow.h"
 #include "hub_seat.h"
+#include "journal.h"
 #include "server.h"
 #include "side.h"
 #include "statements.h"
@@ -24,6 +25,7 @@
 
 struct sg_cancel;
 struct sg_session;
+struct sg_survey;
 
 /* A snapshot in use by this worker. Sessions pin it by a plain count; the snapshot's own count is taken once. */
 struct sg_installed {
@@ -105,7 +107,9 @@ struct sg_worker {
     struct sg_buf facts;   /* likewise, of a request */
     struct sg_buf copied;  /* likewise, of CopyData; empty between two chunks */
     struct sg_counters counters;
-    struct sg_cancel *cancels; /* under way */
+    struct sg_journal journal;
+    _Atomic(struct sg_survey *) survey; /* any thread: a mailbox, see survey.h */
+    struct sg_cancel *cancels;          /* under way */
     uint8_t read_buf[SG_READ_BYTES];
     uint8_t plain_buf[SG_PLAIN_BYTES];
 };
