@@ -42,6 +42,20 @@ struct sg_nodes sg_convert_exprs(struct sg_convert *cv, const List *list) {
     return nodes;
 }
 
+/* Where the expression begins: an operator stands behind its left operand, and so does AT TIME ZONE, which is a call.
+ * PostgreSQL's exprLocation would go down the whole left side, for each node anew, and off the stack's end. */
+static int leftmost(int at, const struct sg_nodes *kids) {
+    const struct sg_node *first;
+    for (; kids->n; kids = &first->kids) {
+        first = kids->v[0];
+        if (first->at >= 0 && (at < 0 || first->at < at))
+            at = first->at;
+        if (first->kind != SG_NODE_CALL)
+            break;
+    }
+    return at;
+}
+
 /* An expression node with up to four children, NULLs left out. */
 struct sg_node *sg_convert_generic(struct sg_convert *cv, const char *label, int at, const void *const *kids,
                                    size_t n) {
@@ -51,8 +65,10 @@ struct sg_node *sg_convert_generic(struct sg_convert *cv, const char *label, int
     for (size_t i = 0; i < n; i++)
         if (kids[i])
             node->kids.v[node->kids.n++] = sg_convert_expr(cv, kids[i]);
+    node->at = leftmost(at, &node->kids);
     return node;
 }
+
 static struct sg_node *column_ref(struct sg_convert *cv, const ColumnRef *ref) {
     struct sg_node *node = sg_convert_node(cv, SG_NODE_COLUMN, ref->location);
     node->names = sg_convert_names(cv, ref->fields);
@@ -111,6 +127,7 @@ static struct sg_node *sublink(struct sg_convert *cv, const SubLink *link) {
     };
     struct sg_node *node = GENERIC(NULL, link->location, link->testexpr);
     node->kind = SG_NODE_SUBLINK;
+    node->at = link->location;
     if (link->subLinkType > ARRAY_SUBLINK || link->subLinkType == ROWCOMPARE_SUBLINK ||
         link->subLinkType == MULTIEXPR_SUBLINK) {
         sg_convert_give_up(cv, "this kind of sub-query");
@@ -122,9 +139,10 @@ static struct sg_node *sublink(struct sg_convert *cv, const SubLink *link) {
 }
 
 static struct sg_node *indirection(struct sg_convert *cv, const A_Indirection *ind) {
-    struct sg_node *node = sg_convert_node(cv, SG_NODE_FIELD, exprLocation((const Node *)ind));
+    struct sg_node *node = sg_convert_node(cv, SG_NODE_FIELD, -1);
     node->kids.v = sg_arena_array(cv->arena, struct sg_node *, list_length(ind->indirection) + 1);
     node->kids.v[node->kids.n++] = sg_convert_expr(cv, ind->arg);
+    node->at = node->kids.v[0]->at;
     ListCell *cell;
     foreach (cell, ind->indirection) {
         const Node *step = lfirst(cell);
@@ -223,13 +241,15 @@ static struct sg_node *special_expr(struct sg_convert *cv, const Node *n) {
         return sg_convert_node(cv, SG_NODE_CURRENT_OF, -1);
     case T_TypeCast: {
         const TypeCast *cast = (const TypeCast *)n;
-        node = GENERIC(NULL, exprLocation(n), cast->arg);
+        node = GENERIC(NULL, cast->location, cast->arg);
+        if (cast->typeName->location >= 0 && cast->typeName->location < node->at)
+            node->at = cast->typeName->location; /* date '2020-02-02' */
         node->kind = SG_NODE_CAST;
         node->name = sg_convert_name(cv, strVal(llast(cast->typeName->names)));
         return node;
     }
     case T_CollateClause:
-        node = GENERIC(NULL, exprLocation(n), ((const CollateClause *)n)->arg);
+        node = GENERIC(NULL, -1, ((const CollateClause *)n)->arg);
         node->kind = SG_NODE_COLLATE;
         return node;
     case T_RowExpr:
@@ -245,47 +265,49 @@ static struct sg_node *special_expr(struct sg_convert *cv, const Node *n) {
 
 /* Nodes that are nothing but their children. */
 static struct sg_node *plain_expr(struct sg_convert *cv, const Node *n) {
-    int at = exprLocation(n);
     switch (nodeTag(n)) {
     case T_List: {
-        struct sg_node *node = sg_convert_node(cv, SG_NODE_EXPR, at);
+        struct sg_node *node = sg_convert_node(cv, SG_NODE_EXPR, -1);
         node->kids = sg_convert_exprs(cv, (const List *)n);
+        for (size_t i = 0; i < node->kids.n && node->at < 0; i++)
+            node->at = node->kids.v[i]->at;
         return node;
     }
     case T_A_Expr: {
         const A_Expr *e = (const A_Expr *)n;
-        return GENERIC(e->kind == AEXPR_NULLIF ? "nullif" : NULL, at, e->lexpr, e->rexpr);
+        return GENERIC(e->kind == AEXPR_NULLIF ? "nullif" : NULL, e->location, e->lexpr, e->rexpr);
     }
     case T_BoolExpr:
-        return GENERIC(NULL, at, ((const BoolExpr *)n)->args);
+        return GENERIC(NULL, ((const BoolExpr *)n)->location, ((const BoolExpr *)n)->args);
     case T_A_Indices:
-        return GENERIC(NULL, at, ((const A_Indices *)n)->lidx, ((const A_Indices *)n)->uidx);
+        return GENERIC(NULL, -1, ((const A_Indices *)n)->lidx, ((const A_Indices *)n)->uidx);
     case T_A_ArrayExpr:
-        return GENERIC("array", at, ((const A_ArrayExpr *)n)->elements);
+        return GENERIC("array", ((const A_ArrayExpr *)n)->location, ((const A_ArrayExpr *)n)->elements);
     case T_CoalesceExpr:
-        return GENERIC("coalesce", at, ((const CoalesceExpr *)n)->args);
+        return GENERIC("coalesce", ((const CoalesceExpr *)n)->location, ((const CoalesceExpr *)n)->args);
     case T_MinMaxExpr:
-        return GENERIC(((const MinMaxExpr *)n)->op == IS_GREATEST ? "greatest" : "least", at,
-                       ((const MinMaxExpr *)n)->args);
+        return GENERIC(((const MinMaxExpr *)n)->op == IS_GREATEST ? "greatest" : "least",
+                       ((const MinMaxExpr *)n)->location, ((const MinMaxExpr *)n)->args);
     case T_SQLValueFunction:
-        return GENERIC(sql_value_function_name(((const SQLValueFunction *)n)->op), at, NULL);
+        return GENERIC(sql_value_function_name(((const SQLValueFunction *)n)->op),
+                       ((const SQLValueFunction *)n)->location, NULL);
     case T_XmlExpr:
-        return GENERIC(xml_function_name(((const XmlExpr *)n)->op), at, ((const XmlExpr *)n)->named_args,
-                       ((const XmlExpr *)n)->args);
+        return GENERIC(xml_function_name(((const XmlExpr *)n)->op), ((const XmlExpr *)n)->location,
+                       ((const XmlExpr *)n)->named_args, ((const XmlExpr *)n)->args);
     case T_XmlSerialize:
-        return GENERIC("xmlserialize", at, ((const XmlSerialize *)n)->expr);
+        return GENERIC("xmlserialize", ((const XmlSerialize *)n)->location, ((const XmlSerialize *)n)->expr);
     case T_NullTest:
-        return GENERIC(NULL, at, ((const NullTest *)n)->arg);
+        return GENERIC(NULL, ((const NullTest *)n)->location, ((const NullTest *)n)->arg);
     case T_BooleanTest:
-        return GENERIC(NULL, at, ((const BooleanTest *)n)->arg);
+        return GENERIC(NULL, ((const BooleanTest *)n)->location, ((const BooleanTest *)n)->arg);
     case T_GroupingFunc:
-        return GENERIC("grouping", at, ((const GroupingFunc *)n)->args);
+        return GENERIC("grouping", ((const GroupingFunc *)n)->location, ((const GroupingFunc *)n)->args);
     case T_GroupingSet:
-        return GENERIC(NULL, at, ((const GroupingSet *)n)->content);
+        return GENERIC(NULL, ((const GroupingSet *)n)->location, ((const GroupingSet *)n)->content);
     case T_NamedArgExpr:
-        return GENERIC(NULL, at, ((const NamedArgExpr *)n)->arg);
+        return GENERIC(NULL, ((const NamedArgExpr *)n)->location, ((const NamedArgExpr *)n)->arg);
     case T_SortBy:
-        return GENERIC(NULL, at, ((const SortBy *)n)->node);
+        return GENERIC(NULL, -1, ((const SortBy *)n)->node);
     case T_ResTarget: { /* XML attributes and namespaces */
         const ResTarget *target = (const ResTarget *)n;
         struct sg_node *node = GENERIC(NULL, target->location, target->val);
@@ -294,7 +316,7 @@ static struct sg_node *plain_expr(struct sg_convert *cv, const Node *n) {
     }
     default:
         sg_convert_give_up(cv, "an expression of this kind");
-        return sg_convert_node(cv, SG_NODE_EXPR, at);
+        return sg_convert_node(cv, SG_NODE_EXPR, -1);
     }
 }
 

@@ -219,8 +219,8 @@ static struct sg_query *convert_return(struct sg_convert *cv, const ReturnStmt *
     struct sg_query *query = sg_arena_new(cv->arena, struct sg_query);
     query->kind = SG_QUERY_SELECT;
     query->targets = (struct sg_targets){sg_arena_new(cv->arena, struct sg_target), 1};
-    query->targets.v[0].at = exprLocation(ret->returnval);
     query->targets.v[0].expr = sg_convert_expr(cv, ret->returnval);
+    query->targets.v[0].at = query->targets.v[0].expr->at;
     return query;
 }
 

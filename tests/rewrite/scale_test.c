@@ -72,6 +72,26 @@ Test(scale, many_statements) {
     free(wanted.ptr);
 }
 
+/* Chains that the grammar reads without nesting, longer than a stack is deep. */
+Test(scale, long_chains_of_operators) {
+    static const char *const links[] = {" || email", "::text", " COLLATE \"C\"", " AT TIME ZONE 'x'", " + 1"};
+    struct sg_snapshot *snapshot = world_users(SG_PHASE_DUAL_WRITE, 1);
+    struct sg_rewriter *rewriter = sg_rewriter_new(1 << 20);
+    for (size_t i = 0; i < sizeof links / sizeof *links; i++) {
+        struct text sql = {NULL, 0, 0};
+        append(&sql, "SELECT username");
+        for (int k = 0; k < 600000; k++) {
+            append(&sql, "%s", links[i]);
+        }
+        append(&sql, " FROM users");
+        struct sg_request request = world_request(sql.ptr);
+        cr_expect_eq(sg_rewriter_plan(rewriter, snapshot, &request)->action, SG_REFUSE, "%s", links[i]);
+        free(sql.ptr);
+    }
+    sg_rewriter_free(rewriter);
+    sg_snapshot_unref(snapshot);
+}
+
 /* Judged for every message, whether it names a mapped table or not. */
 Test(scale, the_effect_of_many_statements) {
     struct text sql = {NULL, 0, 0};
