@@ -46,30 +46,70 @@ static const char *skip_to_word(const char *p, const char *end) {
     return end;
 }
 
+enum kind { NONE, ENDS, MAY_MAKE, SETS };
+
 struct word {
-    const char *text;
-    enum sg_effect effect;
-    bool may_make; /* SELECT ... INTO */
+    struct sg_span text;
+    enum kind kind;
 };
 
-static const struct word *find_word(struct sg_span word) {
+#define WORD(text, kind) \
+    { {text, sizeof(text) - 1}, kind }
+
+static bool is_word(struct sg_span span, struct sg_span word) {
+    return span.len == word.len && (span.ptr[0] | 0x20) == word.ptr[0] &&
+           strncasecmp(span.ptr, word.ptr, word.len) == 0;
+}
+
+static const struct word *find_word(struct sg_span span) {
     static const struct word words[] = {
-        {"select", SG_EFFECT_NONE, true},      {"insert", SG_EFFECT_NONE, false},   {"update", SG_EFFECT_NONE, false},
-        {"delete", SG_EFFECT_NONE, false},     {"with", SG_EFFECT_NONE, true},      {"begin", SG_EFFECT_NONE, false},
-        {"commit", SG_EFFECT_ENDS, false},     {"rollback", SG_EFFECT_ENDS, false}, {"merge", SG_EFFECT_NONE, false},
-        {"values", SG_EFFECT_NONE, false},     {"table", SG_EFFECT_NONE, false},    {"copy", SG_EFFECT_NONE, false},
-        {"start", SG_EFFECT_NONE, false},      {"end", SG_EFFECT_ENDS, false},      {"abort", SG_EFFECT_ENDS, false},
-        {"savepoint", SG_EFFECT_NONE, false},  {"release", SG_EFFECT_NONE, false},  {"show", SG_EFFECT_NONE, false},
-        {"declare", SG_EFFECT_NONE, false},    {"fetch", SG_EFFECT_ENDS, false},    {"move", SG_EFFECT_ENDS, false},
-        {"close", SG_EFFECT_ENDS, false},      {"prepare", SG_EFFECT_ENDS, false},  {"lock", SG_EFFECT_NONE, false},
-        {"listen", SG_EFFECT_NONE, false},     {"notify", SG_EFFECT_NONE, false},   {"unlisten", SG_EFFECT_NONE, false},
-        {"truncate", SG_EFFECT_NONE, false},   {"analyze", SG_EFFECT_NONE, false},  {"vacuum", SG_EFFECT_NONE, false},
-        {"deallocate", SG_EFFECT_NONE, false},
+        WORD("select", MAY_MAKE), WORD("insert", NONE),   WORD("update", NONE),   WORD("delete", NONE),
+        WORD("begin", NONE),      WORD("commit", ENDS),   WORD("rollback", ENDS), WORD("with", MAY_MAKE),
+        WORD("set", SETS),        WORD("reset", SETS),    WORD("values", NONE),   WORD("table", NONE),
+        WORD("merge", NONE),      WORD("copy", NONE),     WORD("start", NONE),    WORD("end", ENDS),
+        WORD("abort", ENDS),      WORD("release", NONE),  WORD("show", NONE),     WORD("savepoint", NONE),
+        WORD("declare", NONE),    WORD("fetch", ENDS),    WORD("move", ENDS),     WORD("close", ENDS),
+        WORD("prepare", ENDS),    WORD("lock", NONE),     WORD("listen", NONE),   WORD("notify", NONE),
+        WORD("unlisten", NONE),   WORD("truncate", NONE), WORD("analyze", NONE),  WORD("vacuum", NONE),
+        WORD("deallocate", NONE),
     };
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (strlen(words[i].text) == word.len && strncasecmp(words[i].text, word.ptr, word.len) == 0)
+    for (size_t i = 0; span.len > 0 && i < sizeof words / sizeof *words; i++)
+        if (is_word(span, words[i].text))
             return &words[i];
     return NULL;
+}
+
+/* ---- SET and RESET ---- */
+
+static struct sg_span next_name(const char **p, const char *end) {
+    while (*p < end && is_space(**p))
+        (*p)++;
+    const char *start = *p;
+    while (*p < end && (is_letter(**p) || **p == '_' || **p == '.' || (**p >= '0' && **p <= '9')))
+        (*p)++;
+    return (struct sg_span){start, (size_t)(*p - start)};
+}
+
+/* Settings on which the meaning of a name depends, or of a text's bytes. Those that many drivers send are not. */
+static bool changes_meaning(const char *p, const char *end) {
+    static const struct sg_span names[] = {
+        {"all", 3},
+        {"search_path", 11},
+        {"role", 4},
+        {"session_authorization", 21},
+        {"authorization", 13},
+        {"schema", 6},
+        {"client_encoding", 15},
+        {"names", 5},
+        {"standard_conforming_strings", 27},
+    };
+    struct sg_span name = next_name(&p, end);
+    if (is_word(name, SG_SPAN_LIT("local")) || is_word(name, SG_SPAN_LIT("session")))
+        name = next_name(&p, end);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (is_word(name, names[i]))
+            return true;
+    return name.len == 0; /* quoted, or behind a comment */
 }
 
 /* The last INTO that belongs to no INSERT or MERGE; NULL: there is none. */
@@ -86,8 +126,24 @@ static const char *last_own_into(struct sg_span sql) {
     return last;
 }
 
-/* Of what begins at p and ends at the semicolon at the earliest: an INTO anywhere behind it may be its own. */
-static enum sg_effect effect_of_one(const char *p, const char *semicolon, const char *into) {
+/* A text, and its last INTO once somebody wants to know. */
+struct text {
+    struct sg_span sql;
+    const char *into;
+    bool is_into_known;
+};
+
+/* An INTO anywhere behind p may be the query's own. */
+static bool may_make(struct text *text, const char *p) {
+    if (!text->is_into_known) {
+        text->into = last_own_into(text->sql);
+        text->is_into_known = true;
+    }
+    return text->into && text->into >= p;
+}
+
+/* Of what begins at p and ends at the semicolon at the earliest. */
+static enum sg_effect effect_of_one(const char *p, const char *semicolon, struct text *text) {
     p = skip_to_word(p, semicolon);
     if (p == semicolon)
         return SG_EFFECT_NONE;
@@ -95,25 +151,39 @@ static enum sg_effect effect_of_one(const char *p, const char *semicolon, const 
     while (stop < semicolon && is_letter(*stop))
         stop++;
     const struct word *word = find_word((struct sg_span){p, (size_t)(stop - p)});
-    if (!word || (word->may_make && into && into >= stop))
+    if (!word || (word->kind == MAY_MAKE && may_make(text, stop)) ||
+        (word->kind == SETS && changes_meaning(stop, semicolon)))
         return SG_EFFECT_CHANGES;
-    return word->effect;
+    return word->kind == ENDS ? SG_EFFECT_ENDS : SG_EFFECT_NONE;
+}
+
+/* Two parts of a name, with an underscore at p between them. */
+static bool joins(struct sg_span sql, const char *p, struct sg_span before, struct sg_span after) {
+    return (size_t)(p - sql.ptr) >= before.len && (size_t)(sql.ptr + sql.len - p) > after.len &&
+           strncasecmp(p - before.len, before.ptr, before.len) == 0 && strncasecmp(p + 1, after.ptr, after.len) == 0;
 }
 
 /* A function, a view and a spelling by which a query can change settings. */
 static bool may_set(struct sg_span sql) {
-    return sg_find_word(sql, SG_SPAN_LIT("set_config")) || sg_find_word(sql, SG_SPAN_LIT("pg_settings")) ||
-           sg_has_escaped_name(sql);
+    const char *end = sql.ptr + sql.len, *p = sql.ptr;
+    for (; (p = memchr(p, '_', (size_t)(end - p))); p++)
+        if (joins(sql, p, SG_SPAN_LIT("set"), SG_SPAN_LIT("config")) ||
+            joins(sql, p, SG_SPAN_LIT("pg"), SG_SPAN_LIT("settings")))
+            return true;
+    return memchr(sql.ptr, '&', sql.len) && sg_has_escaped_name(sql);
 }
 
 enum sg_effect sg_text_effect(struct sg_span sql) {
     enum sg_effect worst = SG_EFFECT_NONE;
-    const char *p = sql.ptr, *end = sql.ptr + sql.len, *into = last_own_into(sql);
+    struct text text = {.sql = sql};
+    if (sql.len == 0)
+        return SG_EFFECT_NONE;
+    const char *p = sql.ptr, *end = sql.ptr + sql.len;
     while (p < end && worst != SG_EFFECT_CHANGES) {
         /* Some of these stand in strings and comments. No statement begins where none stands. */
         const char *semicolon = memchr(p, ';', (size_t)(end - p));
         semicolon = semicolon ? semicolon : end;
-        enum sg_effect effect = effect_of_one(p, semicolon, into);
+        enum sg_effect effect = effect_of_one(p, semicolon, &text);
         worst = effect > worst ? effect : worst;
         p = semicolon < end ? semicolon + 1 : end;
     }

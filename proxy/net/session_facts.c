@@ -177,11 +177,13 @@ static bool must_settle(const struct sg_session *s, struct sg_span sql) {
            sg_prefilter_may_match(s->pin->snapshot, sql);
 }
 
-/* The first statement under mappings. Temporary tables may have been made before anybody looked. */
+/* The first statement under mappings, or the first again. Temporary tables may have been made before anybody looked. */
 static void begin(struct sg_session *s) {
     s->has_facts_begun = true;
     s->has_suspects = s->statements.versions > 0;
-    s->facts.is_doubtful = s->facts.is_unlooked = s->batch > 0;
+    if (s->batch > 0 && !s->facts.is_doubtful) {
+        s->facts.is_doubtful = s->facts.is_unlooked = true;
+    }
 }
 
 static struct sg_request request_of(const struct sg_session *s, struct sg_span sql, enum sg_star star, bool extended) {
@@ -213,6 +215,8 @@ enum sg_verdict sg_facts_plan(struct sg_session *s, struct sg_span sql, enum sg_
                               struct sg_planned *ret_planned) {
     *ret_planned = (struct sg_planned){.plan = NULL};
     if (s->pin->mappings == 0) {
+        s->has_facts_begun = false; /* nobody looks at what is sent now */
+        sg_facts_note(&s->facts, SG_EFFECT_CHANGES);
         return SG_FORWARD;
     }
     if (!s->has_facts_begun) {
