@@ -91,13 +91,9 @@ static void set_key(struct loader *loader, const char *name, const char *value) 
 /* ---- [databases] ---- */
 
 /* Database, user and password are the client's. In a file that says otherwise the author expects something that would
- * not happen; on the command line the same connection string is often given to several programs. TLS to the server is
- * not served yet, so asking for it must not be ignored. */
+ * not happen; on the command line the same connection string is often given to several programs. */
 static const char *upstream_objection(const struct loader *loader, const PQconninfoOption *option) {
     static const char *const of_client[] = {"dbname", "user", "password", "passfile"};
-    if (strcmp(option->keyword, "sslmode") == 0 &&
-        (strcmp(option->val, "require") == 0 || strncmp(option->val, "verify-", 7) == 0))
-        return "TLS towards servers is not supported yet";
     for (size_t i = 0; loader->name && i < sizeof(of_client) / sizeof(of_client[0]); i++)
         if (strcmp(option->keyword, of_client[i]) == 0)
             return "taken from the client; another is not supported yet";

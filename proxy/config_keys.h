@@ -36,12 +36,12 @@
     X(TEXT,    client_tls_ca_file, "", 0, 0, RELOAD, "Authorities that client certificates are checked against")        \
     X(TEXT,    client_tls_protocols, "secure", 0, 0, RELOAD, "TLS versions towards clients")                            \
     X(TEXT,    client_tls_ciphers, "default", 0, 0, RELOAD, "Ciphers towards clients")                                  \
-    X(CHOICE,  server_tls_sslmode, "disable", "disable|allow|prefer|require|verify-ca|verify-full", 0, LATER, "TLS towards servers") \
-    X(TEXT,    server_tls_key_file, "", 0, 0, LATER, "Private key shown to servers")                                   \
-    X(TEXT,    server_tls_cert_file, "", 0, 0, LATER, "Certificate shown to servers")                                  \
-    X(TEXT,    server_tls_ca_file, "", 0, 0, LATER, "Authorities that server certificates are checked against")        \
-    X(TEXT,    server_tls_protocols, "secure", 0, 0, LATER, "TLS versions towards servers")                            \
-    X(TEXT,    server_tls_ciphers, "default", 0, 0, LATER, "Ciphers towards servers")                                  \
+    X(CHOICE,  server_tls_sslmode, "disable", "disable|allow|prefer|require|verify-ca|verify-full", 0, RELOAD, "TLS towards servers") \
+    X(TEXT,    server_tls_key_file, "", 0, 0, RELOAD, "Private key shown to servers")                                   \
+    X(TEXT,    server_tls_cert_file, "", 0, 0, RELOAD, "Certificate shown to servers")                                  \
+    X(TEXT,    server_tls_ca_file, "", 0, 0, RELOAD, "Authorities that server certificates are checked against")        \
+    X(TEXT,    server_tls_protocols, "secure", 0, 0, RELOAD, "TLS versions towards servers")                            \
+    X(TEXT,    server_tls_ciphers, "default", 0, 0, RELOAD, "Ciphers towards servers")                                  \
     /* time and size limits */                                                                                         \
     X(SECONDS, client_login_timeout, "60", 0, 86400000, RESTART, "A client that has not logged in by then is dropped; 0 is never") \
     X(SECONDS, server_connect_timeout, "15", 0, 86400000, RESTART, "A server that has not accepted the connection by then counts as down") \

@@ -23,6 +23,7 @@
 #include "proxy/net/tls.h"
 
 #include <errno.h>
+#include <libpq-fe.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -104,6 +105,57 @@ static bool read_client_tls(const struct sg_config *config, struct sg_tls_contex
     return tls != NULL;
 }
 
+/* What the upstream's connection string says comes before the keys: it is libpq's. */
+static void take_upstream_option(struct sg_tls_settings *settings, const PQconninfoOption *option) {
+    if (strcmp(option->keyword, "sslmode") == 0)
+        sg_tls_mode_from_name(option->val, &settings->mode);
+    else if (strcmp(option->keyword, "sslrootcert") == 0)
+        settings->ca_file = option->val;
+    else if (strcmp(option->keyword, "sslcert") == 0)
+        settings->cert_file = option->val;
+    else if (strcmp(option->keyword, "sslkey") == 0)
+        settings->key_file = option->val;
+}
+
+/* *ret_tls NULL: the way to the server is not encrypted. */
+static bool read_server_tls(const struct sg_config *config, struct sg_tls_context **ret_tls, struct sg_error *reterr) {
+    struct sg_tls_settings settings = {
+        .key_file = config->server_tls_key_file,
+        .cert_file = config->server_tls_cert_file,
+        .ca_file = config->server_tls_ca_file,
+        .protocols = config->server_tls_protocols,
+        .ciphers = config->server_tls_ciphers,
+    };
+    sg_tls_mode_from_name(config->server_tls_sslmode, &settings.mode);
+    PQconninfoOption *options = PQconninfoParse(config->databases[0].conninfo, NULL);
+    for (const PQconninfoOption *o = options; o && o->keyword; o++)
+        if (o->val)
+            take_upstream_option(&settings, o);
+    *ret_tls = settings.mode == SG_TLS_DISABLE ? NULL : sg_tls_context_connect(&settings, reterr);
+    PQconninfoFree(options);
+    return *ret_tls || settings.mode == SG_TLS_DISABLE;
+}
+
+/* The legs of a configuration; references are the caller's. */
+struct legs {
+    struct sg_tls_context *client, *server;
+};
+
+static void free_legs(struct legs *legs) {
+    sg_tls_context_unref(legs->client);
+    sg_tls_context_unref(legs->server);
+}
+
+static bool read_legs(const struct sg_config *config, struct legs *ret_legs, struct sg_error *reterr) {
+    struct legs legs = {0};
+    if (read_client_tls(config, &legs.client, reterr) && read_server_tls(config, &legs.server, reterr)) {
+        *ret_legs = legs;
+        return true;
+    }
+    free_legs(&legs);
+    return false;
+}
+
 /* ---- Reload ---- */
 
 static bool open_log(const struct sg_config *config, struct sg_error *reterr) {
@@ -136,15 +188,15 @@ static void app_reload(struct app *app) {
         sg_log(SG_LOG_ERROR, "reload: the configuration stays as it was");
         return;
     }
-    struct sg_tls_context *client_tls = NULL;
-    if (!read_client_tls(config, &client_tls, &err) || !open_log(config, &err)) {
-        sg_tls_context_unref(client_tls);
+    struct legs legs = {0};
+    if (!read_legs(config, &legs, &err) || !open_log(config, &err)) {
+        free_legs(&legs);
         sg_log_error(SG_LOG_ERROR, &err, "reload: the configuration stays as it was");
         sg_config_free(config);
         return;
     }
-    sg_server_set_client_tls(app->server, client_tls);
-    sg_tls_context_unref(client_tls);
+    sg_server_set_tls(app->server, legs.client, legs.server);
+    free_legs(&legs);
     tell_changes(app->config, config);
     /* Only what a reload can change is taken over, so that SHOW CONFIG keeps showing what is in force. */
     for (size_t i = 0; i < sg_config_keys(); i++)
@@ -265,8 +317,8 @@ static struct sg_star_rule *star_rules(struct sg_config *config) {
 
 static bool start_server(struct app *app, struct sg_error *reterr) {
     struct sg_config *config = app->config;
-    struct sg_tls_context *client_tls;
-    if (!read_client_tls(config, &client_tls, reterr))
+    struct legs legs;
+    if (!read_legs(config, &legs, reterr))
         return false;
     enum sg_star star = SG_STAR_BOTH;
     sg_star_from_name(config->star, &star); /* the key's words are the enum's names */
@@ -289,10 +341,11 @@ static bool start_server(struct app *app, struct sg_error *reterr) {
         .star_rules = star_rules(config),
         .star_rules_len = config->clients_len,
         .log_connections = config->log_connections,
-        .client_tls = client_tls,
+        .client_tls = legs.client,
+        .server_tls = legs.server,
     };
     app->server = sg_server_start(&app->loop, &server, reterr);
-    sg_tls_context_unref(client_tls);
+    free_legs(&legs);
     return app->server != NULL;
 }
 

@@ -102,6 +102,18 @@ static void on_dialled(struct sg_dial *dial, int status) {
         end(cancel);
         return;
     }
+    if (dial->tls) {
+        struct sg_buf records = {0};
+        bool good = sg_tls_write(dial->tls, cancel->packet.data, cancel->packet.len);
+        sg_tls_take(dial->tls, &records);
+        sg_tls_free(dial->tls);
+        sg_buf_free(&cancel->packet);
+        cancel->packet = records;
+        if (!good) {
+            end(cancel);
+            return;
+        }
+    }
     uv_buf_t buf = uv_buf_init((char *)cancel->packet.data, (unsigned)cancel->packet.len);
     if (uv_write(&cancel->write, &cancel->stream.stream, &buf, 1, on_written) < 0 ||
         uv_read_start(&cancel->stream.stream, give_sink, on_read) < 0) {
@@ -127,7 +139,8 @@ void sg_cancel_start(struct sg_worker *worker, struct sg_span packet, void (*on_
     uv_timer_init(&worker->loop, &cancel->timer);
     cancel->timer.data = cancel;
     uv_timer_start(&cancel->timer, on_timeout, GIVE_UP_MS, 0);
-    sg_dial_start(&cancel->dial, &worker->loop, &worker->shared->upstream, &cancel->stream, on_dialled);
+    sg_dial_start(&cancel->dial, &worker->loop, &worker->shared->upstream, sg_worker_tls(worker, SG_LEG_SERVER),
+                  &cancel->stream, on_dialled);
 }
 
 void sg_cancel_stop_all(struct sg_worker *worker) {

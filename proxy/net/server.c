@@ -40,6 +40,7 @@ static void fill_config(struct sg_server_config *own, const struct sg_server_con
     own->upstream_conninfo = copy(config->upstream_conninfo);
     own->control_database = copy(config->control_database);
     own->client_tls = sg_tls_context_ref(config->client_tls);
+    own->server_tls = sg_tls_context_ref(config->server_tls);
     own->star_rules = sg_star_rules_copy(config->star_rules, config->star_rules_len);
     if (own->workers <= 0) {
         own->workers = (int)uv_available_parallelism();
@@ -61,6 +62,7 @@ static void free_config(struct sg_server_config *own) {
     free((char *)own->upstream_conninfo);
     free((char *)own->control_database);
     sg_tls_context_unref(own->client_tls);
+    sg_tls_context_unref(own->server_tls);
     sg_star_rules_free((struct sg_star_rule *)own->star_rules, own->star_rules_len);
 }
 
@@ -154,14 +156,17 @@ static void stop_listening(struct sg_server *server) {
     }
 }
 
-void sg_server_set_client_tls(struct sg_server *server, struct sg_tls_context *client_tls) {
+void sg_server_set_tls(struct sg_server *server, struct sg_tls_context *client_tls, struct sg_tls_context *server_tls) {
     struct sg_shared *shared = &server->shared;
     sg_tls_context_ref(client_tls);
+    sg_tls_context_ref(server_tls);
     pthread_mutex_lock(&shared->tls_lock);
-    struct sg_tls_context *before = shared->config.client_tls;
+    struct sg_tls_context *before[] = {shared->config.client_tls, shared->config.server_tls};
     shared->config.client_tls = client_tls;
+    shared->config.server_tls = server_tls;
     pthread_mutex_unlock(&shared->tls_lock);
-    sg_tls_context_unref(before);
+    sg_tls_context_unref(before[0]);
+    sg_tls_context_unref(before[1]);
 }
 
 void sg_server_drain(struct sg_server *server, void (*tell)(void *arg), void *arg) {

@@ -46,7 +46,8 @@ struct sg_server_config {
     const struct sg_star_rule *star_rules; /* the first that fits decides */
     size_t star_rules_len;
     bool log_connections;
-    struct sg_tls_context *client_tls; /* how clients may encrypt; NULL: not at all. The server takes a reference */
+    /* How clients may encrypt, and how the way to the server is; NULL: not at all. The server takes references. */
+    struct sg_tls_context *client_tls, *server_tls;
 };
 
 /* Binds, starts the workers and accepts. The config's strings are copied. NULL and *reterr when an address cannot be
@@ -57,8 +58,8 @@ struct sg_server *sg_server_start(uv_loop_t *loop, const struct sg_server_config
 const char *sg_server_address(const struct sg_server *server);
 int sg_server_port(const struct sg_server *server);
 
-/* For the clients that come from now on; NULL: none may encrypt. Takes a reference. */
-void sg_server_set_client_tls(struct sg_server *server, struct sg_tls_context *client_tls);
+/* For the sessions that begin from now on. Takes references. */
+void sg_server_set_tls(struct sg_server *server, struct sg_tls_context *client_tls, struct sg_tls_context *server_tls);
 
 /* Accepts no more; a session ends (57P01) as soon as it is between two transactions. on_drained is called once, on the
  * caller's loop, when the last one is gone. */

@@ -189,9 +189,19 @@ static void on_server_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *b
         server_gone(s);
         return;
     }
-    sg_count(&s->worker->counters.server_bytes, (uint64_t)nread);
-    if (s->state == SG_SESSION_RELAY) {
-        relay_server(s, (const uint8_t *)buf->base, (size_t)nread);
+    const uint8_t *bytes = (const uint8_t *)buf->base;
+    size_t len = (size_t)nread;
+    enum sg_tls_progress tls = SG_TLS_DONE;
+    bool is_closed;
+    sg_count(&s->worker->counters.server_bytes, len);
+    if (s->server_tls) {
+        tls = sg_session_tls_read_server(s, &bytes, &len, &is_closed);
+    }
+    if (s->state == SG_SESSION_RELAY && len > 0) {
+        relay_server(s, bytes, len);
+    }
+    if (tls == SG_TLS_FAILED && s->is_server_open) {
+        server_gone(s);
     }
 }
 
@@ -231,6 +241,7 @@ void sg_session_relay(struct sg_session *s, struct sg_span first) {
     }
     s->state = SG_SESSION_RELAY;
     sg_outq_init(&s->to_server, &s->server.stream, on_server_clear);
+    s->to_server.tls = s->server_tls;
     s->from_client = (struct sg_flow){.scanner = {.max_body_bytes = w->shared->config.max_packet_bytes},
                                       .need = sg_client_need,
                                       .decide = sg_client_decide,
@@ -490,6 +501,7 @@ static void free_session(struct sg_session *s) {
     sg_outq_free(&s->to_client);
     sg_outq_free(&s->to_server);
     sg_tls_free(s->tls.stream);
+    sg_tls_free(s->server_tls);
     sg_buf_free(&s->rest);
     free(s->long_key);
     free(s->console_user);

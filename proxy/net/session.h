@@ -59,11 +59,12 @@ struct sg_session {
         struct sg_tls *stream; /* NULL: the client is not encrypted */
         bool is_direct, is_ready;
     } tls;
-    bool is_counted;    /* in sg_shared.sessions */
-    enum sg_star star;  /* what `*` means to this client */
-    bool is_console;    /* logs in upstream only to be authenticated, then goes to the console */
-    bool is_logged_in;  /* the first ReadyForQuery was seen */
-    bool is_client_bye; /* Terminate was forwarded */
+    struct sg_tls *server_tls; /* NULL: the way to the server is not */
+    bool is_counted;           /* in sg_shared.sessions */
+    enum sg_star star;         /* what `*` means to this client */
+    bool is_console;           /* logs in upstream only to be authenticated, then goes to the console */
+    bool is_logged_in;         /* the first ReadyForQuery was seen */
+    bool is_client_bye;        /* Terminate was forwarded */
     bool is_client_eof;
     bool is_server_known; /* its first message was one that a PostgreSQL server begins with */
     bool is_server_error; /* the server's last message was an ErrorResponse: if it closes now, it has said why */

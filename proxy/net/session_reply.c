@@ -1,6 +1,7 @@
 #include "session_reply.h"
 
 #include "session_facts.h"
+#include "session_tls.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,6 +102,9 @@ static enum sg_verdict say_renewal_error(struct sg_session *s) {
 
 enum sg_verdict sg_reply_error(struct sg_session *s, const struct sg_message *m) {
     struct sg_expectation front;
+    if (!s->is_logged_in && sg_session_tls_explain(s, m)) {
+        return SG_ABSORB;
+    }
     if (!sg_expect_front(&s->expect, &front)) {
         return SG_FORWARD;
     }

@@ -19,6 +19,7 @@
 #include "session_notes.h"
 #include "session_reply.h"
 #include "session_sql.h"
+#include "session_tls.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +40,7 @@ size_t sg_server_need(void *owner, const struct sg_message *m) {
         is_wanted = true;
         break;
     case 'R':
-        is_wanted = s->is_console;
+        is_wanted = s->is_console || s->server_tls;
         break;
     case 'S':
         is_wanted = s->has_snapshots;
@@ -52,7 +53,7 @@ size_t sg_server_need(void *owner, const struct sg_message *m) {
     case 'E':
     case 'G':
     case 'N':
-        is_wanted = s->expect.first_side != NULL;
+        is_wanted = s->expect.first_side != NULL || (!s->is_logged_in && s->server_tls);
         break;
     default:
         break;
@@ -96,8 +97,11 @@ static enum sg_verdict on_backend_key(struct sg_session *s, const struct sg_mess
 
 static enum sg_verdict on_authentication(struct sg_session *s, const struct sg_message *m) {
     int32_t code = -1;
-    bool is_over = s->is_console && sg_auth_read(m->body, m->have, &code) == SG_READ_OK && code == 0;
-    return is_over ? SG_STOP : SG_FORWARD;
+    bool is_read = (s->is_console || s->server_tls) && sg_auth_read(m->body, m->have, &code) == SG_READ_OK;
+    if (is_read && code == 10 && s->server_tls && sg_session_tls_unbind(s, m)) { /* AuthenticationSASL */
+        return SG_ABSORB;
+    }
+    return is_read && s->is_console && code == 0 ? SG_STOP : SG_FORWARD;
 }
 
 /* ---- Completions ---- */

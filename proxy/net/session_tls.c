@@ -2,8 +2,10 @@
 
 #include "proxy/log.h"
 
+#include <string.h>
+
 static enum sg_tls_mode mode_of(const struct sg_session *s) {
-    struct sg_tls_context *tls = s->is_unix ? NULL : sg_worker_client_tls(s->worker);
+    struct sg_tls_context *tls = s->is_unix ? NULL : sg_worker_tls(s->worker, SG_LEG_CLIENT);
     enum sg_tls_mode mode = tls ? sg_tls_context_mode(tls) : SG_TLS_DISABLE;
     sg_tls_context_unref(tls);
     return mode;
@@ -18,7 +20,7 @@ bool sg_session_tls_is_required(const struct sg_session *s) {
 }
 
 void sg_session_tls_begin(struct sg_session *s, bool direct) {
-    struct sg_tls_context *context = sg_worker_client_tls(s->worker);
+    struct sg_tls_context *context = sg_worker_tls(s->worker, SG_LEG_CLIENT);
     if (!context) { /* the files have just been taken out of the configuration */
         sg_session_close(s);
         return;
@@ -50,22 +52,77 @@ static enum sg_tls_progress shake(struct sg_session *s) {
     return progress;
 }
 
-enum sg_tls_progress sg_session_tls_read(struct sg_session *s, const uint8_t **bytes, size_t *len,
-                                         bool *ret_is_closed) {
-    uint8_t *plain = s->worker->plain_buf;
+/* All that is there, into the worker's buffer. */
+static enum sg_tls_progress decrypt(struct sg_worker *worker, struct sg_outq *out, const uint8_t **bytes, size_t *len,
+                                    bool *ret_is_closed) {
+    enum sg_tls_progress progress = SG_TLS_DONE;
     size_t n = 0, part;
-    sg_tls_feed(s->tls.stream, *bytes, *len);
-    *bytes = plain;
-    *len = 0;
-    *ret_is_closed = false;
-    enum sg_tls_progress progress = s->tls.is_ready ? SG_TLS_DONE : shake(s);
     while (progress == SG_TLS_DONE && n < SG_PLAIN_BYTES) {
-        progress = sg_tls_read(s->tls.stream, plain + n, SG_PLAIN_BYTES - n, &part, ret_is_closed);
+        progress = sg_tls_read(out->tls, worker->plain_buf + n, SG_PLAIN_BYTES - n, &part, ret_is_closed);
         n += part;
     }
-    sg_outq_flush_tls(&s->to_client); /* answers to what TLS says to itself */
+    sg_outq_flush_tls(out); /* answers to what TLS says to itself */
+    *bytes = worker->plain_buf;
     *len = n;
     return progress;
+}
+
+enum sg_tls_progress sg_session_tls_read(struct sg_session *s, const uint8_t **bytes, size_t *len,
+                                         bool *ret_is_closed) {
+    sg_tls_feed(s->tls.stream, *bytes, *len);
+    enum sg_tls_progress progress = s->tls.is_ready ? SG_TLS_DONE : shake(s);
+    *len = 0;
+    *ret_is_closed = false;
+    return progress == SG_TLS_DONE ? decrypt(s->worker, &s->to_client, bytes, len, ret_is_closed) : progress;
+}
+
+enum sg_tls_progress sg_session_tls_read_server(struct sg_session *s, const uint8_t **bytes, size_t *len,
+                                                bool *ret_is_closed) {
+    sg_tls_feed(s->server_tls, *bytes, *len);
+    return decrypt(s->worker, &s->to_server, bytes, len, ret_is_closed);
+}
+
+bool sg_session_tls_unbind(struct sg_session *s, const struct sg_message *m) {
+    static const char bound[] = "SCRAM-SHA-256-PLUS";
+    struct sg_buf *out = &s->worker->message;
+    bool has_bound = false;
+    sg_msg_begin(out, m->type);
+    sg_buf_put(out, m->body, 4);
+    for (const uint8_t *p = m->body + 4, *end = m->body + m->have; p < end;) {
+        const uint8_t *stop = memchr(p, '\0', (size_t)(end - p));
+        size_t len = stop ? (size_t)(stop - p) + 1 : (size_t)(end - p);
+        bool is_bound = len == sizeof(bound) && memcmp(p, bound, len) == 0;
+        has_bound |= is_bound;
+        if (!is_bound) {
+            sg_buf_put(out, p, len);
+        }
+        p += len;
+    }
+    sg_msg_end(out);
+    if (has_bound) {
+        sg_flow_emit(&s->from_server, out->data, out->len);
+    }
+    out->len = 0;
+    return has_bound;
+}
+
+bool sg_session_tls_explain(struct sg_session *s, const struct sg_message *m) {
+    struct sg_buf *out = &s->worker->message;
+    bool has_two_channels = s->server_tls && s->tls.stream && m->have == m->body_bytes && m->have > 0;
+    if (!has_two_channels || !memmem(m->body, m->have, "channel binding", strlen("channel binding"))) {
+        return false;
+    }
+    sg_msg_begin(out, m->type);
+    sg_buf_put(out, m->body, m->have - 1);
+    sg_buf_put_u8(out, 'H');
+    sg_buf_put_cstr(
+        out, "Connect with channel_binding=disable: between client and server stands segue, and both its sides are "
+             "encrypted.");
+    sg_buf_put_u8(out, 0);
+    sg_msg_end(out);
+    sg_flow_emit(&s->from_server, out->data, out->len);
+    out->len = 0;
+    return true;
 }
 
 void sg_session_tls_end(struct sg_session *s) {

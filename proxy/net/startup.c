@@ -59,14 +59,15 @@ struct dial {
     struct sg_buf first; /* StartupMessage */
 };
 
-static void say_unreachable(struct sg_session *s, int status) {
+static void say_unreachable(struct sg_session *s, const struct sg_dial *dial, int status) {
     static struct sg_log_limit limit = SG_LOG_LIMIT(1);
     struct sg_error err = {0};
     const char *where = s->worker->shared->upstream.label;
-    sg_log_limited(&limit, SG_LOG_WARN, "cannot connect to the server at %s: %s", where, uv_strerror(status));
+    const char *why = dial->error.message[0] ? dial->error.message : uv_strerror(status);
+    sg_log_limited(&limit, SG_LOG_WARN, "cannot connect to the server at %s: %s", where, why);
     bool is_exhausted = status == UV_EMFILE || status == UV_ENFILE;
     sg_error_set(&err, is_exhausted ? SG_SQLSTATE_TOO_MANY_CONNECTIONS : SG_SQLSTATE_CANNOT_CONNECT,
-                 "segue cannot connect to the server at %s: %s", where, uv_strerror(status));
+                 "segue cannot connect to the server at %s: %s", where, why);
     sg_count(&s->worker->counters.refused_logins, 1);
     sg_session_fatal(s, &err);
 }
@@ -76,9 +77,10 @@ static void on_dialled(struct sg_dial *base, int status) {
     struct sg_session *s = dial->session;
     s->dial = NULL;
     if (status == 0) {
+        s->server_tls = base->tls;
         sg_session_relay(s, (struct sg_span){(char *)dial->first.data, dial->first.len});
     } else if (s->state == SG_SESSION_DIAL) {
-        say_unreachable(s, status);
+        say_unreachable(s, base, status);
     }
     sg_buf_free(&dial->first);
     free(dial);
@@ -98,7 +100,8 @@ static void dial_upstream(struct sg_session *s, struct sg_buf first) {
     s->holds++;
     /* What the client sends early stays in the kernel, and costs us no memory. */
     sg_session_read_client(s, false);
-    sg_dial_start(&dial->dial, &s->worker->loop, &s->worker->shared->upstream, &s->server, on_dialled);
+    sg_dial_start(&dial->dial, &s->worker->loop, &s->worker->shared->upstream, sg_worker_tls(s->worker, SG_LEG_SERVER),
+                  &s->server, on_dialled);
 }
 
 /* ---- The console ---- */

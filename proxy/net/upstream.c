@@ -5,6 +5,11 @@
  *                         \--error--> finish   |    \--> finish       v
  *                                              +---------------- on_attempt_closed
  *
+ * Encrypted, there is a leg between on_connect and finish (PostgreSQL docs, 55.2.10):
+ *
+ *      on_connect --SSLRequest--> on_input --'S'--> shake <--> on_input ... --> finish(0)
+ *                                     \--'N': finish(0) in the clear, or the attempt fails, by the mode
+ *
  * Giving up (time, cancel) closes the stream or cancels the look-up; the same callbacks then lead to finish.
  */
 #include "upstream.h"
@@ -39,6 +44,8 @@ static void fill(struct sg_upstream *up, const PQconninfoOption *given, const PQ
     port = port ? port : option_of(defaults, "port");
     copy_first(up->host, sizeof(up->host), host ? host : "/var/run/postgresql");
     copy_first(up->port, sizeof(up->port), port ? port : "5432");
+    const char *name = option_of(given, "host");
+    copy_first(up->name, sizeof(up->name), name ? name : up->host);
     up->is_unix = up->host[0] == '/' || up->host[0] == '@';
     if (up->is_unix) {
         snprintf(up->label, sizeof(up->label), "%s/.s.PGSQL.%s", up->host, up->port);
@@ -82,6 +89,12 @@ static void finish(struct sg_dial *dial, int status) {
         freeaddrinfo(dial->addresses);
         dial->addresses = NULL;
     }
+    if (status < 0) {
+        sg_tls_free(dial->tls);
+        dial->tls = NULL;
+    }
+    sg_tls_context_unref(dial->context);
+    sg_outq_free(&dial->out);
     uv_close((uv_handle_t *)&dial->timer, on_timer_closed);
 }
 
@@ -91,19 +104,105 @@ static void on_attempt_closed(uv_handle_t *handle) {
     try_next(handle->data);
 }
 
+/* ---- Encryption ---- */
+
+static void close_attempt(struct sg_dial *dial) {
+    if (!uv_is_closing(&dial->stream->handle)) {
+        uv_close(&dial->stream->handle, on_attempt_closed);
+    }
+}
+
+/* What is wrong with this server's encryption would not be better at its next address. */
+static void fail_encryption(struct sg_dial *dial, const char *message) {
+    if (message) {
+        sg_error_set(&dial->error, SG_SQLSTATE_CANNOT_CONNECT, "%s", message);
+    }
+    dial->status = UV_EPROTO;
+    dial->next = NULL;
+    close_attempt(dial);
+}
+
+static void finish_connected(struct sg_dial *dial) {
+    uv_read_stop(&dial->stream->stream);
+    finish(dial, 0);
+}
+
+static void shake(struct sg_dial *dial) {
+    enum sg_tls_progress progress = sg_tls_shake(dial->tls, &dial->error);
+    sg_outq_flush_tls(&dial->out);
+    dial->is_shaken = progress == SG_TLS_DONE;
+    if (progress == SG_TLS_FAILED) {
+        fail_encryption(dial, NULL);
+    } else if (dial->is_shaken && sg_outq_is_clear(&dial->out)) {
+        finish_connected(dial);
+    }
+}
+
+static void on_out_clear(struct sg_outq *out) {
+    struct sg_dial *dial = (struct sg_dial *)((char *)out - offsetof(struct sg_dial, out));
+    if (out->error == 0 && dial->is_shaken && !uv_is_closing(&dial->stream->handle)) {
+        finish_connected(dial);
+    }
+}
+
+/* The answer to SSLRequest. What an attacker adds to it is read as TLS, and fails as such. */
+static void on_answer(struct sg_dial *dial, char answer) {
+    enum sg_tls_mode mode = sg_tls_context_mode(dial->context);
+    if (answer == 'S') {
+        dial->tls = dial->out.tls = sg_tls_new(dial->context, dial->upstream->name);
+        shake(dial);
+    } else if (answer == 'N' && mode < SG_TLS_REQUIRE) {
+        finish_connected(dial);
+    } else {
+        fail_encryption(dial, answer == 'N' ? "the server does not accept encrypted connections"
+                                            : "the server does not understand the request for encryption");
+    }
+}
+
+static void give_input(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buf) {
+    struct sg_dial *dial = handle->data;
+    *ret_buf = uv_buf_init((char *)dial->input, dial->tls ? sizeof(dial->input) : 1);
+}
+
+static void on_input(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf) {
+    struct sg_dial *dial = stream->data;
+    if (nread < 0) {
+        fail_encryption(dial, "the server closed the connection while encryption was agreed on");
+    } else if (nread > 0 && !dial->tls) {
+        on_answer(dial, buf->base[0]);
+    } else if (nread > 0) {
+        sg_tls_feed(dial->tls, buf->base, (size_t)nread);
+        shake(dial);
+    }
+}
+
+static void ask_for_encryption(struct sg_dial *dial) {
+    static const uint8_t request[] = {0, 0, 0, 8, 4, 210, 22, 47}; /* SSLRequest */
+    uv_buf_t buf = uv_buf_init((char *)request, sizeof(request));
+    sg_outq_init(&dial->out, &dial->stream->stream, on_out_clear);
+    sg_outq_write(&dial->out, &buf, 1);
+    if (dial->out.error != 0 || uv_read_start(&dial->stream->stream, give_input, on_input) < 0) {
+        close_attempt(dial);
+    }
+}
+
+/* ---- Connecting ---- */
+
 static void on_connect(uv_connect_t *req, int status) {
     struct sg_dial *dial = req->data;
     dial->is_connecting = false;
     if (status == 0 && !dial->is_given_up) {
-        finish(dial, 0);
+        if (dial->context && !dial->upstream->is_unix) {
+            ask_for_encryption(dial);
+        } else {
+            finish(dial, 0);
+        }
         return;
     }
     if (!dial->is_given_up) {
         dial->status = status;
     }
-    if (!uv_is_closing(&dial->stream->handle)) {
-        uv_close(&dial->stream->handle, on_attempt_closed);
-    }
+    close_attempt(dial);
 }
 
 static void connect_unix(struct sg_dial *dial) {
@@ -169,9 +268,11 @@ void sg_dial_cancel(struct sg_dial *dial) {
     give_up(dial, UV_ECANCELED);
 }
 
-void sg_dial_start(struct sg_dial *dial, uv_loop_t *loop, const struct sg_upstream *upstream, union sg_stream *stream,
+void sg_dial_start(struct sg_dial *dial, uv_loop_t *loop, const struct sg_upstream *upstream,
+                   struct sg_tls_context *context, union sg_stream *stream,
                    void (*on_done)(struct sg_dial *dial, int status)) {
-    *dial = (struct sg_dial){.upstream = upstream, .loop = loop, .stream = stream, .on_done = on_done};
+    *dial =
+        (struct sg_dial){.upstream = upstream, .loop = loop, .context = context, .stream = stream, .on_done = on_done};
     dial->lookup.data = dial->connect.data = dial->timer.data = dial;
     uv_timer_init(loop, &dial->timer);
     dial->timer.data = dial;

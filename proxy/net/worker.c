@@ -33,10 +33,11 @@ void sg_worker_count_plans(struct sg_worker *w) {
 #undef X
 }
 
-struct sg_tls_context *sg_worker_client_tls(struct sg_worker *worker) {
+struct sg_tls_context *sg_worker_tls(struct sg_worker *worker, enum sg_leg leg) {
     struct sg_shared *shared = worker->shared;
     pthread_mutex_lock(&shared->tls_lock);
-    struct sg_tls_context *tls = sg_tls_context_ref(shared->config.client_tls);
+    struct sg_tls_context *tls =
+        sg_tls_context_ref(leg == SG_LEG_CLIENT ? shared->config.client_tls : shared->config.server_tls);
     pthread_mutex_unlock(&shared->tls_lock);
     return tls;
 }

@@ -76,7 +76,8 @@ struct sg_shared {
     struct sg_server_config config; /* with its own copies of the strings */
     struct sg_upstream upstream;
     _Atomic uint64_t sessions; /* logged in or logging in */
-    pthread_mutex_t tls_lock;  /* of config.client_tls: taken once a connection, and when the files are read again */
+    pthread_mutex_t
+        tls_lock; /* of config.client_tls and server_tls: taken once a connection, and when the files are read again */
 };
 
 struct sg_worker {
@@ -126,8 +127,9 @@ void sg_worker_free(struct sg_worker *worker);
 
 /* After a statement has been planned. */
 void sg_worker_count_plans(struct sg_worker *worker);
-/* A reference to what clients may encrypt with now; NULL: nothing. */
-struct sg_tls_context *sg_worker_client_tls(struct sg_worker *worker);
+enum sg_leg { SG_LEG_CLIENT, SG_LEG_SERVER };
+/* A reference to what this leg is encrypted with now; NULL: it is not. */
+struct sg_tls_context *sg_worker_tls(struct sg_worker *worker, enum sg_leg leg);
 /* Takes a newer snapshot out of the mailbox, if there is one. */
 void sg_worker_install(struct sg_worker *worker);
 /* A transaction of the session begins: it sees the installed snapshot until unpinned. */

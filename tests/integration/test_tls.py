@@ -1,5 +1,6 @@
 """Clients that encrypt: libpq in every mode, Python's own TLS at every split, and what must be refused."""
 
+import os
 import socket
 import ssl
 import struct
@@ -243,3 +244,125 @@ def test_certificates_are_read_again_without_a_restart(start_segue, database, ce
         psql(conninfo(segue, "segue", sslmode="require"), "-c", "RELOAD")
     assert ask(segue, database, sslmode="verify-ca", sslrootcert=authority) == (1, True)
     assert "TLS private key" in segue.log_text()
+
+
+# ---- The way to the server ----
+
+@pytest.fixture(scope="module")
+def tls_cluster(cluster, certificates):
+    """The cluster, with TLS and with a role that has to say a password."""
+    owner = cluster.data.stat()
+    for source, name in zip(certificates.server, ("server.key", "server.crt")):
+        target = cluster.data / name
+        target.write_bytes(source.read_bytes())
+        target.chmod(0o600)
+        os.chown(target, owner.st_uid, owner.st_gid)
+    hba = cluster.data / "pg_hba.conf"
+    hba.write_text("host all secretive all scram-sha-256\n" + hba.read_text(encoding="utf-8"), encoding="utf-8")
+    cluster.admin("ALTER SYSTEM SET ssl = on", "CREATE ROLE secretive LOGIN PASSWORD 'geheim'", "SELECT pg_reload_conf()")
+    return cluster
+
+
+def upstream(cluster, **options):
+    options = {"host": "localhost", "hostaddr": HOST, "port": cluster.port, **options}
+    return " ".join(f"{name}={value}" for name, value in options.items())
+
+
+IS_ENCRYPTED = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+
+
+@pytest.mark.parametrize("mode", ["prefer", "require", "verify-ca", "verify-full"])
+def test_the_way_to_the_server_in_every_mode(start_segue, tls_cluster, database, certificates, mode):
+    segue = start_segue(upstream=upstream(tls_cluster, sslmode=mode, sslrootcert=certificates.authority[1]))
+    assert ask(segue, database, IS_ENCRYPTED, sslmode="disable") == (True, False)
+
+
+def test_the_way_to_the_server_by_keys(start_segue, tls_cluster, database, certificates):
+    options = ["--set", "server_tls_sslmode=verify-full", "--set", f"server_tls_ca_file={certificates.authority[1]}"]
+    segue = start_segue(upstream=upstream(tls_cluster), options=options + certificates.options("require"))
+    assert ask(segue, database, IS_ENCRYPTED, sslmode="require") == (True, True)
+
+
+@pytest.mark.parametrize("mode, options, says", [
+    ("verify-ca", {"sslrootcert": "stranger"}, "certificate of the server is not accepted"),
+    ("verify-full", {"sslrootcert": "authority", "host": "elsewhere"}, "certificate of the server is not accepted"),
+])
+def test_a_server_that_cannot_be_trusted(start_segue, tls_cluster, database, certificates, mode, options, says):
+    options["sslrootcert"] = getattr(certificates, options["sslrootcert"])[1]
+    segue = start_segue(upstream=upstream(tls_cluster, sslmode=mode, **options))
+    with pytest.raises(psycopg2.OperationalError, match=says):
+        ask(segue, database, sslmode="disable")
+    assert segue.alive()
+
+
+def test_a_server_without_encryption(start_segue, fake_server):
+    for mode, is_fine in (("prefer", True), ("require", False)):
+        segue = start_segue(upstream=f"host={HOST} port={fake_server.port} sslmode={mode}")
+        with plain(segue) as sock:
+            sock.sendall(STARTUP)
+            got = sock.recv(4096)
+        assert got.startswith(b"R" if is_fine else b"E"), got
+        assert is_fine or b"does not accept encrypted connections" in got
+
+
+@pytest.fixture
+def fake_server():
+    """Says no to encryption, and lets everybody in who goes on without."""
+    listener = socket.create_server((HOST, 0))
+
+    def serve():
+        while True:
+            try:
+                conn, _ = listener.accept()
+            except OSError:
+                return
+            with conn:
+                if conn.recv(8) == SSL_REQUEST:
+                    conn.sendall(b"N")
+                if conn.recv(4096):
+                    conn.sendall(b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I")
+                    conn.recv(4096)
+
+    threading.Thread(target=serve, daemon=True).start()
+
+    class Server:
+        port = listener.getsockname()[1]
+
+    yield Server
+    listener.close()
+
+
+@pytest.mark.parametrize("client, server, options, is_fine", [
+    ("disable", "disable", {}, True),
+    ("disable", "require", {}, True),
+    ("require", "disable", {}, True),
+    ("require", "require", {"channel_binding": "disable"}, True),
+    ("require", "require", {}, False),
+])
+def test_scram_over_both_legs(start_segue, tls_cluster, database, certificates, client, server, options, is_fine):
+    """The four rows of the table: with both legs encrypted a client cannot bind to the channel of the other one."""
+    segue = start_segue(upstream=upstream(tls_cluster, sslmode=server), options=certificates.options("allow"))
+    login = {"user": "secretive", "password": "geheim", "sslmode": client, **options}
+    if is_fine:
+        assert ask(segue, database, IS_ENCRYPTED, **login) == (server == "require", client == "require")
+        with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
+            ask(segue, database, **{**login, "password": "wrong"})
+        return
+    with pytest.raises(psycopg2.OperationalError, match="channel_binding=disable"):
+        ask(segue, database, **login)
+
+
+def test_a_cancel_on_the_way_to_the_server(start_segue, tls_cluster, database):
+    segue = start_segue(upstream=upstream(tls_cluster, sslmode="require"))
+    with psycopg2.connect(conninfo(segue, database, sslmode="disable")) as conn, conn.cursor() as cursor:
+        threading.Timer(0.5, conn.cancel).start()
+        with pytest.raises(psycopg2.errors.QueryCanceled, match="user request"):
+            cursor.execute("SELECT pg_sleep(500)")
+
+
+def test_large_values_on_both_legs(start_segue, tls_cluster, database, certificates):
+    segue = start_segue(upstream=upstream(tls_cluster, sslmode="require"), options=certificates.options("require"))
+    with psycopg2.connect(conninfo(segue, database, sslmode="require")) as conn, conn.cursor() as cursor:
+        text = "x" * 5_000_000
+        cursor.execute("SELECT %s || 'y'", (text,))
+        assert cursor.fetchone()[0] == text + "y"
