@@ -4,16 +4,19 @@ import random
 
 from .expressions import Expressions
 from .queries import Queries
-from .scripts import Scripts
+from .scripts import Scripts, Step
 from .sources import Sources
+from .tree import Node
 from .writes import Writes
 
 KINDS = [(62, "plain"), (6, "several"), (5, "savepoints"), (5, "prepare"), (3, "explain"), (4, "cursor"), (4, "current_of"),
          (4, "create_as"), (4, "copy_out"), (5, "copy_in")]
 
 
+# Between words.
+LAYOUTS = ["\n", "\n\t", " /* users.nickname /* username */ */ ", " -- it's nickname\n "]
 # Constructs with a fault that is known and open: they are not drawn until it is mended.
-OPEN = {"drawn default in update"}
+OPEN = {"drawn default in update", "search_path", "several copies"}
 
 
 class Generator(Expressions, Sources, Queries, Writes, Scripts):
@@ -34,6 +37,12 @@ class Generator(Expressions, Sources, Queries, Writes, Scripts):
         self.depth = self.dice.choice([1, 2, 2, 3])
         kinds = [(weight, kind) for weight, kind in KINDS if kind not in OPEN]
         kind = self.dice.choices([k for _, k in kinds], [w for w, _ in kinds])[0]
+        self.path = "public" if self.is_open("search_path") else self.dice.choice(["public"] * 9 + ["tenant"])
         case = getattr(self, "case_" + kind)()
         case.is_loose = self.is_loose
+        case.layout = self.dice.choice([" "] * 4 + LAYOUTS)
+        if self.path == "tenant":
+            setting = self.dice.choice(["SET LOCAL search_path = tenant, public", "SET LOCAL search_path TO 'tenant', 'public'",
+                                        "SELECT set_config('search_path', 'tenant,public', true)"])
+            case.steps.insert(0, Step(Node(setting)))
         return case

@@ -1,27 +1,42 @@
 """Cases: what is sent in one transaction. Most are one statement; some need several, or data that follow."""
 
 import struct
-from datetime import date
 
-from .scope import Entry, Scope
-from .tree import Items, Node, Text, quote
+from .scope import Entry, Scope, Target
+from .tree import BINARY, Items, Node, Text, quote
 from .writes import Columns
 
 
 class Step:
-    """One message's text. data: of COPY FROM STDIN. tells: are its rows to be compared."""
+    """One message's text. data: for each COPY FROM STDIN in it, the pieces that are sent. tells: are its rows to be compared."""
 
-    def __init__(self, node, ordered=False, data=None, tells=True):
+    def __init__(self, node, ordered=False, data=(), tells=True):
         self.node, self.ordered, self.data, self.tells = node, ordered, data, tells
 
 
 class Case:
-    """Steps in order. mode: simple, unnamed, named; binary: results in binary format."""
+    """Steps in order. mode: simple, unnamed, named. binary: values and results in binary format. at_once: how many rows are
+    asked for at a time. layout: what stands between some words of the client's text."""
 
-    def __init__(self, kind, steps, mode="simple", binary=False, leaves_statements=False):
-        self.kind, self.steps, self.mode, self.binary = kind, steps, mode, binary
+    def __init__(self, kind, steps, mode="simple", binary=False, at_once=0, leaves_statements=False):
+        self.kind, self.steps, self.mode, self.binary, self.at_once = kind, steps, mode, binary, at_once
         self.leaves_statements = leaves_statements
         self.is_loose = False  # several rows may break several rules, and which comes first is nobody's business
+        self.layout = " "
+
+    def texts(self, twin):
+        """[(the text, the values that go with it)], a step each."""
+        found = []
+        for step in self.steps:
+            numbers = None if self.mode == "simple" else {}
+            sql = step.node.sql(Text(False, numbers))
+            if twin:
+                sql = step.node.sql(Text(True, numbers))
+            elif self.layout != " ":
+                for word in (" FROM ", " WHERE ", " VALUES ", " SET ", " ON ", " RETURNING "):
+                    sql = sql.replace(word, self.layout + word[1:-1] + self.layout)
+            found.append((sql, list(numbers or ())))
+        return found
 
 
 class Scripts:
@@ -48,7 +63,10 @@ class Scripts:
     def case_plain(self):
         node, ordered = self.statement(self.depth)
         mode = self.dice.choice(["simple", "simple", "unnamed", "named"])
-        return Case("plain", [Step(node, ordered)], mode, binary=mode != "simple" and self.dice.random() < 0.4)
+        case = Case("plain", [Step(node, ordered)], mode, binary=mode != "simple" and self.dice.random() < 0.4)
+        if ordered and mode != "simple" and self.dice.random() < 0.3:
+            case.at_once = 2
+        return case
 
     def case_several(self):
         """One Query message with several statements."""
@@ -95,7 +113,7 @@ class Scripts:
         keys = ", ".join(f"{quote(entries[0].name)}.{quote(k)}" for k in table.key)
         steps = [Step(Node(f"DECLARE {name} CURSOR FOR SELECT ", list_, " FROM ", scope_node, f" ORDER BY {keys} FOR UPDATE"))]
         steps.append(Step(Node(f"FETCH {self.dice.randrange(1, 4)} FROM {name}"), True))
-        relation = table.relation if table.schema != "public" or table.name == "items" else quote(table.name)
+        relation = self.relation(table)
         entry = self.entry(table)
         if self.dice.random() < 0.3:
             node = Node(f"DELETE FROM {relation} WHERE CURRENT OF {name}", self.returning(Scope([entry])))
@@ -111,16 +129,26 @@ class Scripts:
         types = self.some_types()
         columns = ", ".join(f"y{i}" for i in range(len(types)))
         query = self.query(types, None, 1)
-        kind = self.dice.choice(["TEMP TABLE", "TABLE", "UNLOGGED TABLE", "MATERIALIZED VIEW"][:3])
+        kind = self.dice.choice(["TEMP TABLE", "TABLE", "UNLOGGED TABLE"])
         by = ", ".join(str(i + 1) for i in range(len(types)))
+        if self.dice.random() < 0.3:
+            return self.select_into(types, name, by)
         return Case("create_as", [Step(Node(f"CREATE {kind} {name} ({columns}) AS ", query)),
+                                  Step(Node(f"SELECT * FROM {name} ORDER BY {by}"), True)])
+
+    def select_into(self, types, name, by):
+        scope = Scope()
+        from_ = self.sources(scope, 1)
+        list_ = Items([Target(self.value(t, scope, 1), f"y{i}") for i, t in enumerate(types)], least=len(types))
+        kind = self.dice.choice(["", "TEMP ", "TABLE "])
+        return Case("create_as", [Step(Node("SELECT ", list_, f" INTO {kind}{name} FROM ", from_, self.where(scope))),
                                   Step(Node(f"SELECT * FROM {name} ORDER BY {by}"), True)])
 
     # ---- COPY ----
 
     def copy_columns(self, table):
         """The table with its columns, or with a list of some: (node, columns)."""
-        relation = table.relation if table.schema != "public" or table.name == "items" else quote(table.name)
+        relation = self.relation(table)
         columns = [c for c in table.columns if not c.generated]
         if self.dice.random() < 0.4:
             return Node(relation), columns
@@ -149,21 +177,35 @@ class Scripts:
 
     def case_copy_in(self):
         self.is_loose = True
+        parts, data = [], []
+        for _ in range(1 if self.is_open("several copies") or self.dice.random() < 0.85 else 2):
+            node, sent = self.copy_in()
+            parts.append(node)
+            data.append(self.pieces(sent))
+        return Case("copy_in", [Step(Items(parts, "; "), data=data)])
+
+    def pieces(self, data):
+        """Cut somewhere, as a client's buffer would."""
+        cuts = sorted(self.dice.randrange(len(data) + 1) for _ in range(self.dice.randrange(4)))
+        return [data[a:b] for a, b in zip([0, *cuts], [*cuts, len(data)])]
+
+    def copy_in(self):
         table = next(t for t in (self.some_table(0.85) for _ in range(50)) if t.key)
         node, columns = self.copy_columns(table)
         rows = [[self.copy_value(c) for c in columns] for _ in range(self.dice.randrange(0, 4))]
-        form = self.dice.randrange(5)
+        form = self.dice.randrange(6)
         if form == 4 and all(c.type != "list" for c in columns):
-            return Case("copy_in", [Step(Node("COPY ", node, " FROM STDIN (FORMAT binary)"), data=binary_rows(columns, rows))])
+            return Node("COPY ", node, " FROM STDIN (FORMAT binary)"), binary_rows(columns, rows)
         if form == 0:
-            return Case("copy_in", [Step(Node("COPY ", node, " FROM STDIN (FORMAT csv, HEADER)"),
-                                         data=b"whatever\n" + csv_rows(rows, b",", b""))])
+            return Node("COPY ", node, " FROM STDIN (FORMAT csv, HEADER)"), b"whatever\n" + csv_rows(rows, b",", b"")
         if form == 1:
-            return Case("copy_in", [Step(Node("COPY ", node, " FROM STDIN WITH (FORMAT csv, DELIMITER ';', NULL 'nil')"),
-                                         data=csv_rows(rows, b";", b"nil"))])
+            return Node("COPY ", node, " FROM STDIN WITH (FORMAT csv, DELIMITER ';', NULL 'nil')"), csv_rows(rows, b";", b"nil")
         if form == 2:
-            return Case("copy_in", [Step(Node("COPY ", node, " FROM STDIN DELIMITER '|' NULL 'nil'"), data=text_rows(rows, b"|", b"nil"))])
-        return Case("copy_in", [Step(Node("COPY ", node, " FROM STDIN"), data=text_rows(rows, b"\t", b"\\N"))])
+            return Node("COPY ", node, " FROM STDIN DELIMITER '|' NULL 'nil'"), text_rows(rows, b"|", b"nil")
+        if form == 5:
+            node = Node("COPY ", node, " FROM STDIN", self.where(Scope([self.entry(table)]), 0.8, 0))
+            return node, text_rows(rows, b"\t", b"\\N")
+        return Node("COPY ", node, " FROM STDIN"), text_rows(rows, b"\t", b"\\N")
 
     def copy_value(self, column):
         if column.name in ("user_id", "id", "order_id", "line"):
@@ -243,10 +285,6 @@ def text_rows(rows, delimiter, null):
 def csv_rows(rows, delimiter, null):
     return b"".join(delimiter.join(null if v is None else b'"' + v.replace('"', '""').encode() + b'"' for v in row) + b"\n"
                     for row in rows)
-
-
-BINARY = {"text": lambda v: v.encode(), "mood": lambda v: v.encode(), "json": lambda v: b"\1" + v.encode(),
-          "date": lambda v: struct.pack("!i", (date.fromisoformat(v) - date(2000, 1, 1)).days), "ci": lambda v: v.encode()}
 
 
 def int_field(column, value):

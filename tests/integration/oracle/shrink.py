@@ -1,7 +1,7 @@
 """Makes a failing case smaller for as long as it fails in the same way."""
 
 from .scope import Ref
-from .tree import Items, Literal, Optional, Text, Value, walk
+from .tree import Items, Literal, Optional, Value, walk
 from .world import WORDS
 
 
@@ -80,23 +80,24 @@ class Shrinker:
         return changed
 
     def protocol(self):
-        mode, binary = self.case.mode, self.case.binary
-        if mode == "simple":
-            return False
-        self.case.mode, self.case.binary = "simple", False
-        if self.still():
-            return True
-        self.case.mode, self.case.binary = mode, binary
-        return False
+        """The plainest way to send it."""
+        changed = False
+        for name, plain in (("mode", "simple"), ("binary", False), ("at_once", 0), ("layout", " ")):
+            was = getattr(self.case, name)
+            if was != plain:
+                setattr(self.case, name, plain)
+                if self.still():
+                    changed = True
+                else:
+                    setattr(self.case, name, was)
+        return changed
 
 
 def show(case, twin=False):
     """The statements of a case as text."""
     lines = []
-    for step in case.steps:
-        numbers = None if case.mode == "simple" else {}
-        mapped = step.node.sql(Text(False, numbers))
-        sql = step.node.sql(Text(True, numbers)) if twin else mapped
-        values = f"   -- {[v.sent() for v in numbers]}" if numbers else ""
-        lines.append(sql + ";" + values + (f"   -- data {step.data!r}" if step.data is not None else ""))
+    for step, (sql, values) in zip(case.steps, case.texts(twin)):
+        told = [f"   -- {[value.sent() for value in values]}"] if values else []
+        told += [f"   -- data {b''.join(pieces)!r}" for pieces in step.data]
+        lines.append(sql + ";" + "".join(told))
     return "\n    ".join(lines)

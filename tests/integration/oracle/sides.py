@@ -4,8 +4,6 @@ import struct
 
 from wire import Wire, cstr, error_fields, message
 
-from .tree import Text
-
 COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 
 
@@ -44,18 +42,14 @@ class Sent:
     """A case as it was sent to one side: its messages, and how many answers they have."""
 
     def __init__(self, case, twin):
-        self.texts, messages, answers = [], [message(b"Q", b"BEGIN; SELECT oracle_reset()\0")], 1
+        messages, answers = [message(b"Q", b"BEGIN; SELECT oracle_reset()\0")], 1
         self.steps = []  # which answers belong to which step
-        for i, step in enumerate(case.steps):
-            numbers = None if case.mode == "simple" else {}
-            mapped = step.node.sql(Text(False, numbers))
-            sql = step.node.sql(Text(True, numbers)) if twin else mapped
-            self.texts.append((sql, [v.sent() for v in numbers or ()]))
+        for i, (step, (sql, values)) in enumerate(zip(case.steps, case.texts(twin))):
             first = answers
             if case.mode == "simple":
                 messages.append(message(b"Q", cstr(sql)))
-                if step.data is not None:
-                    messages += [message(b"d", step.data), message(b"c")]
+                for pieces in step.data:
+                    messages += [message(b"d", piece) for piece in pieces] + [message(b"c")]
                 answers += 1
             else:
                 name = f"s{i}" if case.mode == "named" else ""
@@ -63,9 +57,9 @@ class Sent:
                 if name:
                     messages.append(message(b"S"))
                     answers += 1
-                messages += [message(b"D", b"S" + cstr(name)), bind(name, self.texts[-1][1], case.binary),
-                             message(b"E", b"\0\0\0\0\0")]
-                messages.append(message(b"S"))
+                execute = message(b"E", b"\0" + struct.pack("!i", case.at_once))
+                messages += [message(b"D", b"S" + cstr(name)), bind(name, values, case.binary), execute]
+                messages += [execute] * bool(case.at_once) + [message(b"S")]
                 answers += 1
                 if name:
                     messages += [message(b"C", b"S" + cstr(name)), message(b"S")]
@@ -81,9 +75,12 @@ class Sent:
 
 
 def bind(name, values, binary):
-    body = [b"\0", cstr(name), struct.pack("!hh", 0, len(values))]
-    for value in values:
-        data = None if value is None else value.encode()
+    sent = [value.binary() if binary else None for value in values]
+    formats = [packed is not None for packed in sent]
+    body = [b"\0", cstr(name), struct.pack(f"!h{len(values)}hh", len(values), *formats, len(values))]
+    for value, packed in zip(values, sent):
+        text = value.sent()
+        data = packed if packed is not None else None if text is None else text.encode()
         body.append(b"\xff\xff\xff\xff" if data is None else struct.pack("!i", len(data)) + data)
     body.append(b"\0\1\0\1" if binary else b"\0\0")
     return message(b"B", b"".join(body))

@@ -38,10 +38,17 @@ class Sources:
         schema = table.schema if is_schema_named and alias is None else None
         return Entry(alias or table.name, table.columns, table, schema, self.shape)
 
+    def is_hidden(self, table):
+        """Does the bare name mean another table, by the search_path? Two schemas have one called items."""
+        return table.name == "items" and (table.schema != self.path or self.is_open("search_path"))
+
+    def relation(self, table):
+        return table.relation if self.is_hidden(table) else quote(table.name)
+
     def table_item(self, table=None, alias=None, within=None, plain=False, beside=()):
         """A table; most often under an alias, so that names do not get in each other's way. within: the scope it joins."""
         table = table or self.some_table()
-        is_schema_named = table.schema != "public" or table.name == "items" or table.name in self.cte_names or self.dice.random() < 0.1
+        is_schema_named = self.is_hidden(table) or table.name in self.cte_names or self.dice.random() < 0.1
         relation = (self.spell(table.schema) + "." if is_schema_named else "") + self.spell(table.name)
         taken = set(self.cte_names)
         for level, scope in enumerate(within.levels() if within else ()):

@@ -1,6 +1,18 @@
 """Statements as trees that can be written down twice: as the client sends them, and as they mean the same on the twin, a
 plain table with one column under the old name. A tree can be made smaller in place, which is how a failure shrinks."""
 
+import struct
+from datetime import date
+
+# The binary formats of some types.
+BINARY = {
+    "int": lambda value: struct.pack("!i", value),
+    "text": lambda value: value.encode(),
+    "date": lambda value: struct.pack("!i", (date.fromisoformat(value) - date(2000, 1, 1)).days),
+    "json": lambda value: b"\1" + value.encode(),
+    "mood": lambda value: value.encode(),
+    "ci": lambda value: value.encode(),
+}
 RESERVED = frozenset("user select table order group from where all and or not null default primary check end".split())
 
 
@@ -135,6 +147,12 @@ class Literal(Value):
     def sent(self):
         """The value as a driver puts it into Bind, as text."""
         return None if self.value is None else str(self.value).lower() if self.type == "bool" else str(self.value)
+
+    def binary(self):
+        """The value in binary format, where the type is one that the text says; None."""
+        if not self.typed or self.value is None or self.type not in BINARY:
+            return None
+        return BINARY[self.type](self.value)
 
 
 def walk(node):

@@ -50,7 +50,7 @@ class Writes:
     def target(self, alias_likely=0.4, only=0.03):
         """The table to write: (node, entry)."""
         table = self.some_table(0.85)
-        is_schema_named = table.schema != "public" or table.name == "items" or self.dice.random() < 0.1
+        is_schema_named = self.is_hidden(table) or self.dice.random() < 0.1
         relation = (quote(table.schema) + "." if is_schema_named else "") + self.spell(table.name)
         alias = self.fresh("t") if self.dice.random() < alias_likely else None
         entry = self.entry(table, alias, is_schema_named)
