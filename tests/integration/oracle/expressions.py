@@ -129,7 +129,8 @@ class Expressions:
         if form == 5:
             return Value("text", "(", inner("json"), " ->> 'a')")
         if form == 6:
-            return Value("text", "(", inner("list"), ")[1]")
+            found = inner("list")
+            return Labelled("text", found.label, "(", found, ")[1]")
         return Value("text", self.dice.choice(["format('%s/%L', ", "concat("]), inner(), ", ", inner(), ")")
 
 

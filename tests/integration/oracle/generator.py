@@ -10,7 +10,7 @@ from .tree import Node
 from .writes import Writes
 
 KINDS = [(62, "plain"), (6, "several"), (5, "savepoints"), (5, "prepare"), (3, "explain"), (4, "cursor"), (4, "current_of"),
-         (4, "create_as"), (4, "copy_out"), (5, "copy_in")]
+         (4, "create_as"), (4, "copy_out"), (5, "copy_in"), (1, "other")]
 
 
 # Between words.

@@ -7,6 +7,8 @@ from .world import TABLES
 ORDERLY = ("text", "int", "date", "mood", "json", "list")
 
 
+# Names for outputs that other columns have as well.
+AWKWARD = ["username", "creator", "nickname", "State", "select", "user", "email"]
 RECURSION = ["", "", "", " SEARCH BREADTH FIRST BY n SET at_", " CYCLE n SET again_ USING way_"]
 
 
@@ -46,6 +48,22 @@ class Wrapped(Node):
         return self.query.label()
 
 
+class Input(Node):
+    """A column in ORDER BY that is not an output's name. The twin, whose outputs may well have it, needs it qualified."""
+
+    __slots__ = ("ref",)
+
+    def __init__(self, ref):
+        super().__init__(ref)
+        self.ref = ref
+
+    def sql(self, text):
+        written = self.ref.sql(text)
+        if text.twin and self.ref.instead is None and not self.ref.qualifier and self.ref.spelled not in self.ref.entry.joined:
+            return f"{quote(self.ref.entry.name)}.{written}"
+        return written
+
+
 class Fixed(Node):
     """A query whose outputs are known beforehand."""
 
@@ -77,7 +95,7 @@ class Queries:
             value = self.value(type_, scope, depth)
             label, alias = value.label(), None
             if (named and (label is None or label[0] in taken)) or self.dice.random() < 0.15:
-                alias = self.fresh("o") if self.dice.random() < 0.8 else self.dice.choice(["username", "creator", "nickname", "State"])
+                alias = self.fresh("o") if self.dice.random() < 0.8 else self.dice.choice(AWKWARD)
                 if named and alias in taken:
                     alias = self.fresh("o")
             taken.add(alias or (label[0] if label else None))
@@ -150,7 +168,9 @@ class Queries:
                 first = [Node(found, self.dice.choice(["", " DESC", " NULLS FIRST", " ASC"]))]
         tail = [" ORDER BY ", Items(first + by, least=len(by))]
         pick = self.dice.random()
-        if pick < 0.12:
+        if pick < 0.02:
+            tail += [" LIMIT (", self.one_column_query("int", scope.outer if scope else None, 0, "max"), ")"]
+        elif pick < 0.12:
             tail.append(f" LIMIT {self.dice.randrange(1, 6)}" + self.dice.choice(["", " OFFSET 1"]))
         elif pick < 0.16:
             tail.append(f" FETCH FIRST {self.dice.randrange(1, 4)} ROWS " + self.dice.choice(["ONLY", "WITH TIES"]))
@@ -159,13 +179,16 @@ class Queries:
     def order_name(self, outputs, scope):
         """Something to order by: an output's name, or an expression over the input."""
         names = [o.name for o in outputs]
+        single = [o.name for o in outputs if names.count(o.name) == 1 and o.type != "ci"]
+        if single and self.dice.random() < 0.3:
+            return Node(self.spell(self.dice.choice(single)))
         found = self.ref(scope, self.dice.choice(["text", "int", "date"]))
         if found is None or found.entry not in scope.entries:
             return None
-        # A bare name is an output's name first: the same on both sides only if it is not one.
-        if not found.qualifier and (found.spelled in names or any(n in names for n in found.column.names)):
+        # A bare name is an output's name first: it is the column's own only if no output has it.
+        if not found.qualifier and found.spelled in names:
             return None
-        return found
+        return Input(found)
 
     def add_windows(self, select, scope):
         """Window functions whose result does not depend on the order of equal rows."""
@@ -280,7 +303,7 @@ class Queries:
         for arm in arms[1:]:
             parts += [self.dice.choice([" UNION ", " UNION ALL ", " EXCEPT ", " INTERSECT "]), arm]
         made = Wrapped(arms[0], *parts)
-        return self.in_order(made, None) if ordered else made
+        return self.in_order(made, Scope()) if ordered else made
 
     # ---- WITH ----
 
@@ -308,10 +331,26 @@ class Queries:
             else:
                 query = self.query(None, outer, depth - 1, named=True)
                 how = self.dice.choice(["", "", "", "MATERIALIZED ", "NOT MATERIALIZED "])
-                made.append(Node(f"{quote(name)} AS {how}(", query, ")"))
-                self.ctes.append((name, lambda query=query: query.outputs(False)))
+                columns, outputs = self.column_list(query)
+                made.append(Node(f"{quote(name)}{columns} AS {how}(", query, ")"))
+                self.ctes.append((name, outputs))
             self.cte_names.add(name)
         return made
+
+    def column_list(self, query):
+        """Now and then a list of names for the first columns of a derived table: (its text, the columns after it)."""
+        if self.dice.random() > 0.15:
+            return "", lambda: query.outputs(False)
+        counted = count_star(query)
+        if counted is None:
+            return "", lambda: query.outputs(False)
+        names = [self.fresh("z") if self.dice.random() < 0.6 else name for name in self.dice.sample(AWKWARD * 3, 1 + len(counted) // 2)]
+        names = list(dict.fromkeys(names))[:len(counted)]
+
+        def outputs():
+            return [Output(names[i], o.type) if i < len(names) else o for i, o in enumerate(query.outputs(False))]
+
+        return f" ({', '.join(quote(n) for n in names)})", outputs
 
     def recursive_cte(self, name, outer):
         """Walks along a table, a bounded number of steps."""
@@ -336,8 +375,10 @@ class Queries:
             return self.locking_query(), False
         if pick < 0.14:
             return self.distinct_on_query(), True
-        if pick < 0.19:
+        if pick < 0.18:
             return self.whole_row_query(), False
+        if pick < 0.19:
+            return self.derived_row_query(), False
         if pick < 0.22:
             table = self.some_table()
             return Node("TABLE ", f"{quote(table.schema)}.{quote(table.name)}") if not table.is_mapped else self.star_query(table), False
@@ -395,6 +436,38 @@ class Queries:
             form = f"{row}::text"
         list_ = Items([Target(Value("text", form), None)])
         return Select(list_, "SELECT ", list_, " FROM ", item, self.where(scope))
+
+    def derived_row_query(self):
+        """Rows of a sub-query as values."""
+        scope = Scope()
+        item, entries = self.derived_item(None, 1, False)
+        scope.entries += entries
+        row = entries[0].name
+        form = self.dice.choice([f"to_jsonb({row})", f"{row}::text", f"row_to_json({row})", f"ROW({row}.*)::text", f"count({row}.*)"])
+        if form.startswith("ROW"):
+            return self.counted_row_query()
+        list_ = Items([Target(Value("text", form), None)])
+        return Select(list_, "SELECT ", list_, " FROM ", item, self.where(scope, 0.5, 1))
+
+    def counted_row_query(self):
+        """A star in ROW(): its columns are counted."""
+        item, entries = self.table_item(alias=self.fresh("w"), plain=True)
+        star = Star(entries, entries[0].name + ".", True, in_row=True)
+        list_ = Items([Target(Value("text", "ROW(", star, ", 1)::text"), "o")])
+        return Select(list_, "SELECT ", list_, " FROM ", item, self.where(Scope(entries), 0.5, 1))
+
+
+def count_star(query):
+    """Has the columns of a query counted, as where a list of names stands for them; those columns. None where they cannot be."""
+    while isinstance(query, Wrapped):
+        query = query.query
+    if isinstance(query, Select):
+        stars = [target for target in query.list.items if isinstance(target, Star)]
+        if any(star.is_own for star in stars):
+            return None
+        for star in stars:
+            star.counted = True
+    return query.outputs(True)
 
 
 class Recursive(Node):

@@ -87,7 +87,7 @@ class Scope:
         """May the name stand here without a qualifier?"""
         found = 0
         for entry in self.entries:
-            found += name in entry.named() or entry.name == name
+            found += name in entry.named()
         return found == 1
 
     def visible(self):
@@ -150,11 +150,11 @@ class Target(Node):
 class Star(Node):
     """`*` of some entries. Over a join by names it is the server's own on both sides."""
 
-    __slots__ = ("entries", "qualifier", "counted", "is_own")
+    __slots__ = ("entries", "qualifier", "counted", "is_own", "in_row")
 
-    def __init__(self, entries, qualifier, counted, is_own=False):
+    def __init__(self, entries, qualifier, counted, is_own=False, in_row=False):
         super().__init__()
-        self.entries, self.qualifier, self.counted, self.is_own = entries, qualifier, counted, is_own
+        self.entries, self.qualifier, self.counted, self.is_own, self.in_row = entries, qualifier, counted, is_own, in_row
 
     def sql(self, text):
         if not text.twin or self.is_own:
@@ -165,7 +165,7 @@ class Star(Node):
                 items.append(quote(entry.name) + ".*")
                 continue
             for name, label in entry.star(self.counted):
-                items.append(f"{quote(entry.name)}.{quote(name)}" + ("" if name == label else f" AS {quote(label)}"))
+                items.append(f"{quote(entry.name)}.{quote(name)}" + ("" if name == label or self.in_row else f" AS {quote(label)}"))
         return ", ".join(items)
 
     def outputs(self, _counted):

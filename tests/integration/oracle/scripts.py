@@ -4,6 +4,7 @@ import struct
 
 from .scope import Entry, Scope, Target
 from .tree import BINARY, Items, Node, Text, quote
+from .world import MAPPED
 from .writes import Columns
 
 
@@ -23,6 +24,7 @@ class Case:
         self.leaves_statements = leaves_statements
         self.is_loose = False  # several rows may break several rules, and which comes first is nobody's business
         self.layout = " "
+        self.describes_portal = self.declares = False  # Describe of the portal, not the statement; Parse says the types
 
     def texts(self, twin):
         """[(the text, the values that go with it)], a step each."""
@@ -66,6 +68,8 @@ class Scripts:
         case = Case("plain", [Step(node, ordered)], mode, binary=mode != "simple" and self.dice.random() < 0.4)
         if ordered and mode != "simple" and self.dice.random() < 0.3:
             case.at_once = 2
+        case.describes_portal = self.dice.random() < 0.2
+        case.declares = self.dice.random() < 0.25
         return case
 
     def case_several(self):
@@ -122,6 +126,14 @@ class Scripts:
             node = Node(f"UPDATE {relation} SET ", self.assignments(table, Scope([entry]), 1), f" WHERE CURRENT OF {name}",
                         self.returning(Scope([entry])))
         return Case("current_of", steps + [Step(node)])
+
+    def case_other(self):
+        """Statements about whole tables."""
+        table = self.dice.choice(MAPPED)
+        name = self.relation(table)
+        first = self.dice.choice([f"TRUNCATE {name}", f"LOCK TABLE {name} IN SHARE MODE", f"TRUNCATE ONLY {name} RESTART IDENTITY",
+                                  f"ANALYZE {name}", f"DELETE FROM {name}"])
+        return Case("other", [Step(Node(first)), Step(self.statement(1)[0])])
 
     def case_create_as(self):
         self.ctes, self.cte_names = [], set()

@@ -82,7 +82,8 @@ class Shrinker:
     def protocol(self):
         """The plainest way to send it."""
         changed = False
-        for name, plain in (("mode", "simple"), ("binary", False), ("at_once", 0), ("layout", " ")):
+        for name, plain in (("mode", "simple"), ("binary", False), ("at_once", 0), ("layout", " "), ("declares", False),
+                            ("describes_portal", False)):
             was = getattr(self.case, name)
             if was != plain:
                 setattr(self.case, name, plain)

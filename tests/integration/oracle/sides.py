@@ -53,12 +53,15 @@ class Sent:
                 answers += 1
             else:
                 name = f"s{i}" if case.mode == "named" else ""
-                messages.append(message(b"P", cstr(name) + cstr(sql) + b"\0\0"))
+                oids = [value.oid() for value in values] if case.declares else ()
+                messages.append(message(b"P", cstr(name) + cstr(sql) + struct.pack(f"!h{len(oids)}i", len(oids), *oids)))
                 if name:
                     messages.append(message(b"S"))
                     answers += 1
                 execute = message(b"E", b"\0" + struct.pack("!i", case.at_once))
-                messages += [message(b"D", b"S" + cstr(name)), bind(name, values, case.binary), execute]
+                describe = message(b"D", b"P\0" if case.describes_portal else b"S" + cstr(name))
+                bound = bind(name, values, case.binary)
+                messages += [bound, describe, execute] if case.describes_portal else [describe, bound, execute]
                 messages += [execute] * bool(case.at_once) + [message(b"S")]
                 answers += 1
                 if name:

@@ -57,6 +57,9 @@ class Sources:
         taken.update(entry.name for entry in beside)
         if alias is None and (table.name in taken or self.dice.random() < 0.7):
             alias = self.fresh(table.name[0])
+            awkward = self.dice.choice(["username", "nickname", "creator", "users", "body", "email"])
+            if awkward not in taken and self.dice.random() < 0.04:
+                alias = awkward
         entry = self.entry(table, alias, is_schema_named)
         after = "" if alias is None else self.dice.choice([" ", " AS "]) + quote(alias)
         before = "ONLY " if not plain and self.dice.random() < 0.03 else ""
@@ -81,8 +84,8 @@ class Sources:
     def derived_item(self, outer, depth, lateral):
         alias = self.fresh("d")
         query = self.query(None, outer if lateral else self.without_level(outer), depth - 1, named=True)
-        entry = Entry(alias, lambda: query.outputs(False))
-        return Node("LATERAL " if lateral else "", "(", query, ") AS " + alias), [entry]
+        columns, outputs = self.column_list(query)
+        return Node("LATERAL " if lateral else "", "(", query, ") AS " + alias + columns), [Entry(alias, outputs)]
 
     @staticmethod
     def without_level(scope):

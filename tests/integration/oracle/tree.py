@@ -13,6 +13,7 @@ BINARY = {
     "mood": lambda value: value.encode(),
     "ci": lambda value: value.encode(),
 }
+OIDS = {"int": 23, "text": 25, "date": 1082, "json": 3802, "list": 1009, "bool": 16}
 RESERVED = frozenset("user select table order group from where all and or not null default primary check end".split())
 
 
@@ -147,6 +148,10 @@ class Literal(Value):
     def sent(self):
         """The value as a driver puts it into Bind, as text."""
         return None if self.value is None else str(self.value).lower() if self.type == "bool" else str(self.value)
+
+    def oid(self):
+        """The type that a driver declares; 0 leaves it to the server."""
+        return OIDS.get(self.type, 0)
 
     def binary(self):
         """The value in binary format, where the type is one that the text says; None."""

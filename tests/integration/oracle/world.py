@@ -42,7 +42,7 @@ TABLES = [
         constraint="users_nickname_key"),
     Table("orders", ["id"], [
         C("id", "int", default=True, unique=True), C("user", "text", new="creator"), C("placed", "date", new="select", default=True),
-        C("note", "text", default=True), C("Total Price", "int", new=LONGEST, default=True, draws=True), C("tags", "list")]),
+        C("note", "text", default=True), C("Total Price", "int", new=LONGEST, default=True, draws=True), C("tags", "list", new="labels")]),
     Table("items", ["order_id", "line"], [
         C("order_id", "int", required=True), C("body", "json", new="Körper", default=True), C("line", "int", required=True),
         C("state", "mood", new="State", default=True, required=True), C("twice", "int", generated=True), C("label", "ci")],

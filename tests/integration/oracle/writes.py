@@ -3,7 +3,7 @@
 from .queries import Select
 from .scope import Entry, Output, Scope, Star, Target
 from .tree import Items, Node, Optional, Value, quote
-from .world import MAPPED
+from .world import MAPPED, TABLES
 
 
 class OnlyMapped(Node):
@@ -68,7 +68,7 @@ class Writes:
     def new_value(self, column, scope, depth=1, may_default=True):
         """A value for an INSERT or an assignment, most often one that fits."""
         pick = self.dice.random()
-        if may_default and pick < 0.06 and not column.unique:
+        if may_default and pick < (0.015 if column.unique else 0.06):
             return Node("DEFAULT")
         if column.generated:
             return Node("DEFAULT")
@@ -297,8 +297,9 @@ class Writes:
                 sets = [s for c, s in zip(columns, sets) if c is not column]
                 first, second = self.dice.sample([column.name, column.new], 2)
                 sets.append(Node(Name(column, quote(first)), " = ", value, OnlyMapped(f", {quote(second)} = ", value)))
-        if self.dice.random() < 0.05 and "tags" in [c.name for c in free] and not any(c.name == "tags" for c in columns):
-            sets.append(Node("tags[2] = ", self.literal("text", typed=False)))
+        tags = [c for c in free if c.name == "tags" and c not in columns]
+        if tags and self.dice.random() < 0.08:
+            sets.append(Node(self.target_name(tags[0]), f"[{self.dice.randrange(1, 4)}] = ", self.value("text", scope, 1)))
         return Items(sets)
 
     def row_assignment(self, columns, scope, depth):
@@ -327,6 +328,21 @@ class Writes:
         else:
             using, where = Node(), self.where(scope, 0.95, depth)
         return Node(*with_, "DELETE FROM ", node, using, where, self.returning(scope))
+
+    def written_on(self, alias, inner, entry, scope):
+        """What one write returns goes into another."""
+        self.is_loose = True
+        ctes = [Node(f"{alias} AS (", inner, ")")]
+        into = self.dice.choice([t for t in TABLES if t.name in ("archive", "people")])
+        given = [c for c in into.columns if any(o.type == c.type for o in entry.columns())] or into.columns[:1]
+        list_ = Items([self.ref(scope, c.type) or self.literal(c.type) for c in given], least=len(given))
+        body = Node(f"INSERT INTO {into.name} ({', '.join(c.name if c.name != 'select' else quote(c.name) for c in given)}) SELECT ", list_,
+                    f" FROM {alias}")
+        if self.dice.random() < 0.5:
+            again = self.fresh("q")
+            ctes.append(Node(f"{again} AS (", body, " RETURNING *)"))
+            body = Node(f"SELECT count(*) FROM {again}")
+        return Node("WITH ", Items(ctes, least=len(ctes)), " ", body)
 
     # ---- MERGE ----
 
@@ -399,6 +415,8 @@ class Writes:
         outputs = lambda: [o for target in list_.items for o in target.outputs(False)]  # noqa: E731
         entry = Entry(alias, outputs)
         scope = Scope([entry])
+        if self.dice.random() < 0.35:
+            return self.written_on(alias, inner, entry, scope)
         targets = Items(self.targets(scope, depth=1))
         body = Select(targets, "SELECT ", targets, f" FROM {alias}", self.where(scope, 0.4, 1))
         return Node(f"WITH {alias} AS (", inner, ") ", body)
