@@ -195,7 +195,7 @@ static void edit_options(struct sg_context *cx, const struct copy_from *in) {
 }
 
 static void resolve_where(struct sg_context *cx, const struct sg_statement *statement) {
-    struct sg_scope scope = {0};
+    struct sg_scope scope = {.reads_old = true};
     if (!statement->where)
         return;
     sg_scope_add(cx, &scope, sg_target_entry(cx, statement->target));

@@ -72,7 +72,7 @@ static void rewrite_conflict_names(struct sg_context *cx, const struct insert *i
             continue;
         sg_note_use(cx, m, name);
         bool both = sg_phase_writes_both(m->mapping->phase);
-        const char *physical = both && arbiter->arbiter ? m->mapping->old_name : sg_mapping_read_name(m->mapping);
+        const char *physical = both && arbiter->reads_old ? m->mapping->old_name : sg_mapping_read_name(m->mapping);
         if (strcmp(physical, name) != 0)
             sg_edit_replace(&cx->edits, cx->tokens.v[i].at, cx->tokens.v[i].len, sg_span_of(sg_ident(cx, physical)));
     }
@@ -81,7 +81,7 @@ static void rewrite_conflict_names(struct sg_context *cx, const struct insert *i
 static void resolve_conflict(struct sg_context *cx, struct insert *in, const struct sg_scope *scope) {
     struct sg_conflict *conflict = &in->query->conflict;
     struct sg_scope arbiter = *scope;
-    arbiter.arbiter = true;
+    arbiter.reads_old = true;
     if (in->entry->table)
         rewrite_conflict_names(cx, in, &arbiter);
     sg_resolve_nodes(cx, &conflict->exprs, &arbiter);

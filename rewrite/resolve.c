@@ -15,8 +15,9 @@ static bool is_mapped_name(const struct sg_context *cx, const char *name) {
 
 /* The physical column that a reference reads. */
 static const char *read_name(const struct sg_scope *scope, const struct sg_mapping *m) {
-    /* While both columns are written, only the old one has a unique index: ON CONFLICT must infer that one. */
-    if (scope->arbiter && sg_phase_writes_both(m->phase))
+    /* While both columns are written, only the old one has a unique index: ON CONFLICT must infer that one. And only
+     * the old one has a default that gives another value each time: COPY ... WHERE sees a row before the guard. */
+    if (scope->reads_old && sg_phase_writes_both(m->phase))
         return m->old_name;
     return sg_mapping_read_name(m);
 }

@@ -64,7 +64,7 @@ struct sg_scope {
     struct sg_names merged;         /* column names that USING or NATURAL merged */
     bool joins_by_name;             /* USING or NATURAL is used */
     bool joins_outer;               /* LEFT, RIGHT or FULL is: a whole row may be NULL itself */
-    bool arbiter;                   /* inside ON CONFLICT (...): the unique index on the old column decides */
+    bool reads_old;                 /* the old column for as long as it is written (see read_name) */
     const struct sg_output *labels; /* ORDER BY: a bare name would mean one of these first */
 };
 

@@ -107,6 +107,7 @@ class Queries:
             for entry in scope.entries:
                 if entry.table is not None and entry.table.is_mapped:
                     entry.is_wrapped, entry.is_plain_table = True, False
+                    entry.is_split = self.is_open("two names in a group")
             return [Star(scope.entries, "", False, is_own=True)]
         if len(scope.entries) == 1 and self.dice.random() < 0.5 or self.dice.random() < 0.5:
             return [Star(scope.entries, "", False)]
@@ -426,6 +427,7 @@ class Queries:
         item, entries = self.table_item(plain=True, alias=self.fresh("w"))
         entry = entries[0]
         entry.is_wrapped, entry.is_plain_table = entry.table.is_mapped, False
+        entry.is_split = self.is_open("two names in a group")
         scope.entries += entries
         row = quote(entry.name)
         column = self.dice.choice(entry.columns())

@@ -25,6 +25,8 @@ class Entry:
         self._columns = columns if callable(columns) else lambda: columns
         # A wrapped one is, on the twin, a sub-select that has both names: for whole rows, and joins by column names.
         self.is_wrapped = False
+        # So it is through segue, too: its two names are two columns there.
+        self.is_split = False
         # Columns that a join by name has merged: those that can be read without a qualifier, and all that were joined.
         self.merged, self.joined = set(), set()
         # May be written FOR UPDATE OF; may be grouped by its key.
@@ -38,7 +40,7 @@ class Entry:
 
     def physical(self, column, spelled):
         """The column's name on the twin."""
-        if column.new is None or self.is_wrapped and (self.shape != "both" or spelled in self.joined):
+        if column.new is None or self.is_wrapped and (self.shape != "both" or self.is_split or spelled in self.joined):
             return spelled
         return column.name
 

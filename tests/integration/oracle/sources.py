@@ -203,11 +203,13 @@ class Sources:
             self.merge_names(one, two, one.named() & two.named())
             return Node(left, " NATURAL" + kind, right)
         names = self.dice.sample(common, 1 if len(common) == 1 or self.dice.random() < 0.7 else 2)
-        self.merge_names(one, two, names)
+        self.merge_names(one, two, set(names))
         return Node(left, kind, right, f" USING ({', '.join(self.spell(n) for n in names)})")
 
-    @staticmethod
-    def merge_names(one, two, names):
+    def merge_names(self, one, two, names):
+        split = self.is_open("two names in a group") and any(c.new and not names.isdisjoint(c.names) for e in (one, two) for c in e.columns())
+        for entry in (one, two):
+            entry.is_split |= split
         one.merged.update(names)
         one.joined.update(names)
         two.joined.update(names)

@@ -73,14 +73,17 @@ class Writes:
         if column.generated:
             return Node("DEFAULT")
         if column.name in ("user_id", "id", "order_id", "line") and pick < 0.75:
-            return self.literal_of(column.type, self.dice.randrange(1, 12) if pick < 0.16 else self.dice.randrange(50, 9000))
+            return self.literal_of(column.type, self.dice.randrange(1, 12) if pick < 0.1 else self.dice.randrange(50, 9000))
         if column.type == "text" and pick < 0.3:
             self.names += 1
             return self.literal_of("text", f"new{self.names}")
         if column.type == "text" and pick < 0.36 and self.may_draw:
+            # One a row: nobody says which of several is computed first.
+            self.may_draw = False
             return Value("text", "'seq' || nextval('names')")
         if pick < 0.6 or column.type == "ci":
-            return self.literal(column.type if column.type != "ci" else "text", typed=False)
+            made = self.literal(column.type if column.type != "ci" else "text", typed=False)
+            return self.literal(column.type, typed=False) if made.value is None and column.required else made
         return self.value(column.type, scope, depth)
 
     def literal_of(self, type_, value):
@@ -149,7 +152,9 @@ class Writes:
         if self.dice.random() < with_rows:
             rows = []
             for _ in range(self.dice.choice([1, 1, 1, 2, 3])):
+                may_draw = self.may_draw
                 rows.append(Node("(", Items([self.new_value(c, Scope(), depth - 1) for c in given], least=len(given)), ")"))
+                self.may_draw = may_draw
             return Node(" VALUES ", Items(rows))
         if self.may_draw and self.dice.random() < 0.12:
             return self.drawn_source(given)
@@ -166,10 +171,11 @@ class Writes:
         alias, rows = self.fresh("g"), self.dice.randrange(1, 4)
         scope = Scope([Entry(alias, [Output("n", "int")])])
         list_ = []
+        drawn = self.dice.choice([c for c in given if c.new] or given)
         for column in given:
-            if column.type == "text" and self.dice.random() < 0.7:
+            if column is drawn and column.type == "text":
                 list_.append(Value("text", "'seq' || nextval('names')"))
-            elif column.type == "int" and column.new:
+            elif column is drawn and column.type == "int":
                 list_.append(Value("int", "nextval('names')::int"))
             elif column.type == "int":
                 list_.append(Value("int", f"{alias}.n + {self.dice.randrange(100, 900)}"))
