@@ -196,7 +196,7 @@ class Expressions:
         type_ = self.some_type(scope)
         left = self.ref(scope, type_) or self.value(type_, scope, depth - 1)
         if type_ == "ci":
-            return Value("bool", left, " = ", self.literal("text", typed=False))
+            return Value("bool", left, " = ", Literal("ci", self.dice.choice(["ANN", "Bob", "x"]), False, self.dice.random() < 0.6))
         form = self.dice.randrange(11)
         other = lambda: self.value(type_, scope, depth - 1)  # noqa: E731
         constant = lambda: self.literal(type_, typed=False)  # noqa: E731

@@ -207,7 +207,8 @@ class Sources:
         return Node(left, kind, right, f" USING ({', '.join(self.spell(n) for n in names)})")
 
     def merge_names(self, one, two, names):
-        split = self.is_open("two names in a group") and any(c.new and not names.isdisjoint(c.names) for e in (one, two) for c in e.columns())
+        is_mapped = any(c.new and not names.isdisjoint(c.names) for entry in (one, two) for c in entry.columns())
+        split = is_mapped and self.is_open("two names in a group")
         for entry in (one, two):
             entry.is_split |= split
         one.merged.update(names)

@@ -82,7 +82,7 @@ class Writes:
             self.may_draw = False
             return Value("text", "'seq' || nextval('names')")
         if pick < 0.6 or column.type == "ci":
-            made = self.literal(column.type if column.type != "ci" else "text", typed=False)
+            made = self.literal(column.type, typed=False)
             return self.literal(column.type, typed=False) if made.value is None and column.required else made
         return self.value(column.type, scope, depth)
 
@@ -142,7 +142,7 @@ class Writes:
         columns = Columns(given, spelled, [self.spell(n) for n in spelled])
         rows = []
         for _ in range(self.dice.randrange(1, 3)):
-            values = [self.literal(c.type if c.type != "ci" else "text", typed=False) if c is twice else
+            values = [self.literal(c.type, typed=False) if c is twice else
                       self.new_value(c, Scope(), may_default=False) for c in given]
             again = values[given.index(twice)]
             rows.append(Node("(", Items(values, least=len(values)), OnlyMapped(", ", again), ")"))
