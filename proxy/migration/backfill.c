@@ -18,22 +18,33 @@ static const char settings_sql[] = "SELECT set_config('enable_seqscan', 'off', t
 
 /* The estimate of a table that was never analyzed says nothing; a small one is quickly counted. */
 static const char start_sql[] =
-    "WITH begun AS (INSERT INTO segue.backfill (migration_id, rows_total)"
-    "   SELECT id, greatest(c.reltuples::bigint, 0) FROM segue.target t JOIN pg_class c ON c.oid = t.relid WHERE id = "
-    "$1"
+    "WITH leaf AS (SELECT p.id, greatest(c.reltuples, 0)::bigint AS rows, pg_relation_size(p.relid) AS bytes, p.tab"
+    "   FROM segue.part p JOIN pg_class c ON c.oid = p.relid WHERE p.id = $1 AND p.has_rows),"
+    " begun AS (INSERT INTO segue.backfill (migration_id, rows_total) SELECT $1, coalesce(sum(rows), 0) FROM leaf"
     "   ON CONFLICT (migration_id) DO NOTHING RETURNING migration_id)"
-    " SELECT format('UPDATE segue.backfill SET rows_total = (SELECT count(*) FROM %s) WHERE migration_id = %s', tab, "
-    "id)"
-    " FROM begun JOIN segue.target t ON t.id = begun.migration_id WHERE pg_relation_size(t.relid) < 1 << 25";
+    " SELECT format('UPDATE segue.backfill SET rows_total = %s WHERE migration_id = %s',"
+    "   string_agg(format('(SELECT count(*) FROM ONLY %s)', tab), ' + '), id)"
+    " FROM begun JOIN leaf ON id = migration_id GROUP BY id HAVING sum(bytes) < 1 << 25";
+
+/* Goes on to the next table when there is none yet, when this one is copied ($2), or when it is no more. Answers it, or
+ * NULL at the end of the pass. */
+static const char leaf_sql[] =
+    "UPDATE segue.backfill b SET leaf = l.leaf, last_key = CASE WHEN l.stays THEN last_key END,"
+    "   next_block = CASE WHEN l.stays THEN next_block ELSE 0 END"
+    " FROM (SELECT s.stays, CASE WHEN s.stays THEN b.leaf ELSE (SELECT p.relid FROM segue.part p WHERE p.id = $1"
+    "     AND p.has_rows AND (b.leaf IS NULL OR p.relid > b.leaf) ORDER BY p.relid LIMIT 1) END AS leaf"
+    "   FROM segue.backfill b, LATERAL (SELECT NOT $2::boolean AND EXISTS (SELECT 1 FROM segue.part p WHERE p.id = $1"
+    "     AND p.relid = b.leaf) AS stays) AS s WHERE b.migration_id = $1) AS l"
+    " WHERE b.migration_id = $1 RETURNING b.leaf";
 
 /*
  * $1: migration, $2: rows a window. Answers the statement that finds the next window's end and counts its rows: one row
- * (end as text[], end as block, rows, whether the table's end was reached), or none at the end of the pass. In
+ * (end as text[], end as block, rows, whether the table's end was reached), or none at the end of the table. In
  * `bounded` the two forms of window meet: keys of the primary key, or heap blocks.
  */
 static const char bounded_cte[] =
     "WITH t AS (SELECT t.*, b.last_key, b.next_block, p.keys, p.key_texts, p.types"
-    "   FROM segue.target t JOIN segue.backfill b ON b.migration_id = t.id LEFT JOIN LATERAL ("
+    "   FROM segue.backfill b JOIN segue.part t ON t.id = b.migration_id AND t.relid = b.leaf LEFT JOIN LATERAL ("
     "     SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY k.n) AS keys,"
     "       string_agg(format('%I::text', a.attname), ', ' ORDER BY k.n) AS key_texts,"
     "       array_agg(format_type(a.atttypid, a.atttypmod) ORDER BY k.n) AS types"
@@ -50,11 +61,11 @@ static const char window_sql[] =
     "SELECT CASE WHEN keys IS NOT NULL THEN"
     "   format('SELECT ARRAY[%1$s]::text[]::text, NULL, n, n < %5$s FROM (SELECT %2$s, row_number() OVER (ORDER BY "
     "%2$s) AS n "
-    "FROM %3$s"
+    "FROM ONLY %3$s"
     "     %4$s ORDER BY %2$s LIMIT %5$s) AS w ORDER BY n DESC LIMIT 1', key_texts, keys, tab,"
     "     CASE WHEN low IS NOT NULL THEN format('WHERE (%s) > (%s)', keys, low) END, $2::int)"
     " ELSE"
-    "   format('SELECT NULL, e, (SELECT count(*) FROM %1$s WHERE ctid >= ''(%2$s,0)''::tid"
+    "   format('SELECT NULL, e, (SELECT count(*) FROM ONLY %1$s WHERE ctid >= ''(%2$s,0)''::tid"
     "     AND ctid < format(''(%%s,0)'', e)::tid),"
     "     pg_relation_size(%4$s) <= e * current_setting(''block_size'')::bigint FROM (SELECT %2$s + greatest(1, "
     "(%3$s::int * (SELECT CASE WHEN"
@@ -72,9 +83,10 @@ static const char copy_sql[] =
     "      WITH ORDINALITY AS h(v, n))))"
     "   ELSE format('ctid >= ''(%s,0)''::tid AND ctid < ''(%s,0)''::tid', next_block, $3::text) END AS range,"
     "   segue.differs(exact, new, old) AS differ FROM bounded)"
-    "SELECT format('UPDATE %1$s SET %2$s = %3$s WHERE ctid = ANY (ARRAY(SELECT ctid FROM %1$s WHERE %4$s AND %5$s"
+    "SELECT format('UPDATE ONLY %1$s SET %2$s = %3$s WHERE ctid = ANY (ARRAY(SELECT ctid FROM ONLY %1$s WHERE %4$s AND "
+    "%5$s"
     "   FOR NO KEY UPDATE SKIP LOCKED)) AND %5$s', tab, new, old, range, differ),"
-    " format('SELECT count(*) FROM %s WHERE %s AND %s', tab, range, differ) FROM win";
+    " format('SELECT count(*) FROM ONLY %s WHERE %s AND %s', tab, range, differ) FROM win";
 
 /* $1 migration, $2 end as a key or NULL, $3 rows looked at, $4 copied, $5 left behind, $6 whether clients slowed it
  * down, $7 end as a block or NULL. */
@@ -91,12 +103,14 @@ static const char progress_sql[] =
 
 /*
  * Answers whether the pass left nothing behind: every row that was there has been seen equal or made equal, and
- * whatever is written meanwhile is written to both columns. A pass ends where it first reaches the table's end, so that
- * inserts cannot keep it going; the fence is what proves the rest.
+ * whatever is written meanwhile is written to both columns. A pass ends where it first reaches the end of the last
+ * table, so that inserts cannot keep it going; the fence is what proves the rest, also of a table that came below
+ * meanwhile.
  */
 static const char end_pass_sql[] =
     "WITH before AS (SELECT pass_copied, pass_left FROM segue.backfill WHERE migration_id = $1 FOR UPDATE),"
-    " reset AS (UPDATE segue.backfill SET pass = pass + 1, last_key = NULL, next_block = 0, pass_copied = 0,"
+    " reset AS (UPDATE segue.backfill SET pass = pass + 1, leaf = NULL, last_key = NULL, next_block = 0, pass_copied = "
+    "0,"
     "   pass_left = 0, rows_total = CASE WHEN pass = 1 THEN rows_done ELSE rows_total END,"
     "   updated_at = clock_timestamp() WHERE migration_id = $1)"
     " SELECT (pass_left = 0)::int FROM before";
@@ -174,6 +188,18 @@ static bool copy_window(struct sg_task *task, const struct window *window, int64
     return ok;
 }
 
+/* In the window's transaction. *ret_leaf is false when there is no table left in this pass. */
+static bool find_leaf(struct sg_task *task, bool next, bool *ret_leaf, struct sg_error *reterr) {
+    struct sg_num id = sg_num_of(task->id);
+    PGresult *row = sg_db_query(task->conn, leaf_sql, SG_ARGS(id.text, next ? "t" : "f"), reterr);
+    if (!row) {
+        return false;
+    }
+    *ret_leaf = PQntuples(row) == 1 && !PQgetisnull(row, 0, 0);
+    PQclear(row);
+    return true;
+}
+
 static enum sg_turn end_pass(struct sg_task *task, struct sg_error *reterr) {
     struct sg_num id = sg_num_of(task->id);
     struct sg_error err;
@@ -186,6 +212,24 @@ static enum sg_turn end_pass(struct sg_task *task, struct sg_error *reterr) {
     }
     task->wait_ms = LOCKED_ROW_REST_MS; /* only rows that somebody holds locked are left */
     return SG_TURN_WAIT;
+}
+
+static enum sg_turn end_window(struct sg_task *task, struct sg_error *reterr) {
+    struct sg_error err;
+    if (!sg_task_commit(task, &err)) {
+        return sg_task_give_way(task, &err, reterr);
+    }
+    task->wait_ms = task->rest_ms;
+    return task->rest_ms > 0 ? SG_TURN_WAIT : SG_TURN_MORE;
+}
+
+static enum sg_turn end_leaf(struct sg_task *task, struct sg_error *reterr) {
+    struct sg_error err;
+    bool has_next = false;
+    if (!find_leaf(task, true, &has_next, &err)) {
+        return sg_task_give_way(task, &err, reterr);
+    }
+    return has_next ? end_window(task, reterr) : end_pass(task, reterr);
 }
 
 /* Sets the rest before the next window from what the clients have felt lately. */
@@ -235,14 +279,7 @@ static enum sg_turn do_window(struct sg_task *task, const struct window *window,
                    &err)) {
         return sg_task_give_way(task, &err, reterr);
     }
-    if (window->is_last) {
-        return end_pass(task, reterr);
-    }
-    if (!sg_task_commit(task, &err)) {
-        return sg_task_give_way(task, &err, reterr);
-    }
-    task->wait_ms = task->rest_ms;
-    return task->rest_ms > 0 ? SG_TURN_WAIT : SG_TURN_MORE;
+    return window->is_last ? end_leaf(task, reterr) : end_window(task, reterr);
 }
 
 /* The row is read, not locked: a batch must not keep PAUSE or ROLLBACK waiting. They are seen at the next turn. */
@@ -263,10 +300,17 @@ enum sg_turn sg_backfill_turn(struct sg_task *task, struct sg_error *reterr) {
     }
     struct sg_error err;
     struct window window = {0};
-    if (!begin_batch(task, &err) || !find_window(task, &window, &err)) {
+    bool has_leaf = false;
+    if (!begin_batch(task, &err) || !find_leaf(task, false, &has_leaf, &err)) {
         return sg_task_give_way(task, &err, reterr);
     }
-    enum sg_turn turn = window.rows ? do_window(task, &window, reterr) : end_pass(task, reterr);
+    if (!has_leaf) {
+        return end_pass(task, reterr);
+    }
+    if (!find_window(task, &window, &err)) {
+        return sg_task_give_way(task, &err, reterr);
+    }
+    enum sg_turn turn = window.rows ? do_window(task, &window, reterr) : end_leaf(task, reterr);
     window_free(&window);
     return turn;
 }

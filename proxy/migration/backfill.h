@@ -1,6 +1,7 @@
 /*
- * backfill — copies old into new where they differ, window by window in the order of the primary key (or of heap blocks
- * where there is none), in passes, until a pass has left nothing behind.
+ * backfill — copies old into new where they differ, table by table (partitions, children), in each window by window in
+ * the order of the primary key (or of heap blocks where there is none), in passes, until a pass has left nothing
+ * behind.
  *
  *   One window is one transaction: rows that differ are locked FOR NO KEY UPDATE SKIP LOCKED, so a batch never waits
  *   for a row while it holds others and cannot deadlock with an application; what was skipped is for the next pass.

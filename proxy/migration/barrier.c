@@ -16,12 +16,14 @@ static const char laggards_sql[] =
  */
 static const char writers_sql[] =
     "SELECT coalesce(array_agg(DISTINCT virtualtransaction), '{}')::text FROM pg_locks"
-    " WHERE locktype = 'relation' AND relation = $1 AND granted AND pid IS DISTINCT FROM pg_backend_pid()"
+    " WHERE locktype = 'relation' AND granted AND pid IS DISTINCT FROM pg_backend_pid()"
+    "   AND relation IN (SELECT relid FROM segue.part WHERE id = $1)"
     "   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
     "   AND mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')";
 
-static const char still_open_sql[] = "SELECT count(*) FROM pg_locks WHERE locktype = 'relation' AND relation = $1"
-                                     " AND virtualtransaction = ANY ($2::text[])";
+static const char still_open_sql[] =
+    "SELECT count(*) FROM pg_locks WHERE locktype = 'relation' AND virtualtransaction = ANY ($2::text[])"
+    " AND relation IN (SELECT relid FROM segue.part WHERE id = $1)";
 
 static void forget(struct sg_task *task) {
     free(task->lockers);
@@ -29,7 +31,8 @@ static void forget(struct sg_task *task) {
 }
 
 static bool collect_writers(struct sg_task *task, struct sg_error *reterr) {
-    PGresult *result = sg_db_query(task->conn, writers_sql, SG_ARGS(task->relid), reterr);
+    struct sg_num id = sg_num_of(task->id);
+    PGresult *result = sg_db_query(task->conn, writers_sql, SG_ARGS(id.text), reterr);
     if (!result) {
         return false;
     }
@@ -40,7 +43,7 @@ static bool collect_writers(struct sg_task *task, struct sg_error *reterr) {
 }
 
 enum sg_turn sg_barrier_wait(struct sg_task *task, struct sg_error *reterr) {
-    struct sg_num epoch = sg_num_of((int64_t)task->phase_epoch);
+    struct sg_num epoch = sg_num_of((int64_t)task->phase_epoch), id = sg_num_of(task->id);
     if (task->lockers && task->lockers_epoch != task->phase_epoch) {
         forget(task);
     }
@@ -57,7 +60,7 @@ enum sg_turn sg_barrier_wait(struct sg_task *task, struct sg_error *reterr) {
             return SG_TURN_ERROR;
         }
     }
-    if (!sg_db_int(task->conn, still_open_sql, SG_ARGS(task->relid, task->lockers), &left, reterr)) {
+    if (!sg_db_int(task->conn, still_open_sql, SG_ARGS(id.text, task->lockers), &left, reterr)) {
         return SG_TURN_ERROR;
     }
     if (left > 0) {

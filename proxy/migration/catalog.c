@@ -14,24 +14,34 @@ static const char columns_sql[] =
     " FROM " USER_RELATIONS " LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
     " LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum ORDER BY c.oid, a.attnum";
 
+const char sg_sql_note_members[] =
+    "INSERT INTO segue.member (migration_id, relid, shape) SELECT f.migration_id, f.relid, f.shape"
+    " FROM segue.found_member f JOIN segue.migration m ON m.id = f.migration_id AND m.phase <> 'retired'"
+    " WHERE f.shape IS NOT NULL ON CONFLICT DO NOTHING";
+
 /* Values, not xmin: TRUNCATE and REINDEX change nothing that a statement's meaning depends on. A default that is set
  * anew gets a new row in pg_attrdef. */
 static const char digest_sql[] =
     "SELECT concat_ws('/', count(*), sum(hashtextextended(concat_ws('.', c.oid, n.nspname, c.relname, c.relkind,"
-    "   a.attnum, a.attname, a.atttypid, d.oid, a.attgenerated, a.attidentity), 0)))"
+    "   a.attnum, a.attname, a.atttypid, d.oid, a.attgenerated, a.attidentity), 0)),"
+    "   (SELECT sum(hashtextextended(concat_ws('<', inhrelid, inhparent), 0)) FROM pg_inherits))"
     " FROM " USER_RELATIONS " LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
     " LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum";
 
-/* A mapping whose table or column somebody has dropped is left out: the server itself then answers those who use it. */
+/* A mapping whose table or column somebody has dropped is left out: the server itself then answers those who use it.
+ * Its own table first, then the members; one row a column. */
 static const char mappings_sql[] =
-    "SELECT t.id, m.name, t.nspname, t.relname, t.old_name, t.new_name, m.phase, s.name, s.type, s.default_sql,"
-    " s.is_generated, s.is_identity"
-    " FROM segue.migration m JOIN segue.target t USING (id)"
-    " CROSS JOIN ROWS FROM (jsonb_to_recordset(m.shape) AS (name text, type text, default_sql text,"
-    "   is_generated boolean, is_identity boolean)) WITH ORDINALITY AS s(name, type, default_sql, is_generated,"
-    "   is_identity, n)"
-    " WHERE m.phase <> 'retired' AND (t.old_num IS NOT NULL OR m.phase = 'new_only')"
-    "   AND (t.new_num IS NOT NULL OR m.phase = 'planned') ORDER BY t.id, s.n";
+    "WITH member AS (SELECT migration_id, relid, shape FROM segue.member"
+    "   UNION ALL SELECT f.migration_id, f.relid, f.shape FROM segue.found_member f)"
+    " SELECT t.id, m.name, t.nspname, t.relname, t.old_name, t.new_name, m.phase, s.name, s.type, s.default_sql,"
+    " s.is_generated, s.is_identity, t.relid"
+    " FROM segue.migration m JOIN segue.target r USING (id) JOIN segue.part t USING (id)"
+    " LEFT JOIN member b ON b.migration_id = t.id AND b.relid = t.relid"
+    " CROSS JOIN ROWS FROM (jsonb_to_recordset(CASE WHEN t.is_root THEN m.shape ELSE b.shape END) AS (name text,"
+    "   type text, default_sql text, is_generated boolean, is_identity boolean)) WITH ORDINALITY AS s(name, type,"
+    "   default_sql, is_generated, is_identity, n)"
+    " WHERE m.phase <> 'retired' AND (r.old_num IS NOT NULL OR m.phase = 'new_only')"
+    "   AND (r.new_num IS NOT NULL OR m.phase = 'planned') ORDER BY t.id, t.is_root DESC, t.relid, s.n";
 
 static const char *text_or_null(const PGresult *rows, int row, int column) {
     return PQgetisnull(rows, row, column) ? NULL : PQgetvalue(rows, row, column);
@@ -75,34 +85,65 @@ static struct sg_catalog *load_relations(PGconn *conn, struct sg_error *reterr) 
     return catalog;
 }
 
-/* One row a column of a shape; consecutive rows with the same id are one mapping. The snapshot copies all of it. */
+/* Rows of mappings_sql as mappings: consecutive rows with the same id are one mapping, with the same table one shape.
+ */
+struct mapping_rows {
+    struct sg_column *columns;
+    struct sg_member *members;
+    struct sg_mapping *mappings;
+    size_t members_len, mappings_len;
+};
+
+enum { ID, MIGRATION, SCHEMA, TABLE, OLD, NEW, PHASE, COLUMN, RELID = COLUMN + 5 };
+
+static bool continues(const PGresult *rows, int i, int column) {
+    return i > 0 && strcmp(PQgetvalue(rows, i, column), PQgetvalue(rows, i - 1, column)) == 0;
+}
+
+static void add_row(struct mapping_rows *read, const PGresult *rows, int i) {
+    bool same_mapping = continues(rows, i, ID), same_table = same_mapping && continues(rows, i, RELID);
+    if (!same_mapping) {
+        struct sg_mapping *mapping = &read->mappings[read->mappings_len++];
+        *mapping = (struct sg_mapping){.migration = PQgetvalue(rows, i, MIGRATION),
+                                       .schema = PQgetvalue(rows, i, SCHEMA),
+                                       .table = PQgetvalue(rows, i, TABLE),
+                                       .old_name = PQgetvalue(rows, i, OLD),
+                                       .new_name = PQgetvalue(rows, i, NEW),
+                                       .shape = &read->columns[i],
+                                       .members = &read->members[read->members_len]};
+        sg_phase_from_name(PQgetvalue(rows, i, PHASE), &mapping->phase);
+    }
+    struct sg_mapping *mapping = &read->mappings[read->mappings_len - 1];
+    if (same_mapping && !same_table) {
+        read->members[read->members_len++] =
+            (struct sg_member){PQgetvalue(rows, i, SCHEMA), PQgetvalue(rows, i, TABLE), &read->columns[i], 0};
+        mapping->members_len++;
+    }
+    if (mapping->members_len > 0) {
+        read->members[read->members_len - 1].shape_len++;
+    } else {
+        mapping->shape_len++;
+    }
+}
+
+/* The snapshot copies all of it. */
 static struct sg_snapshot *join_mappings(uint64_t epoch, struct sg_catalog *catalog, const PGresult *rows,
                                          struct sg_error *reterr) {
-    size_t rows_len = (size_t)PQntuples(rows), mappings_len = 0;
-    struct sg_column *columns = calloc(rows_len + 1, sizeof(*columns));
-    struct sg_mapping *mappings = calloc(rows_len + 1, sizeof(*mappings));
-    if (!columns || !mappings) {
+    size_t rows_len = (size_t)PQntuples(rows);
+    struct mapping_rows read = {.columns = calloc(rows_len + 1, sizeof(*read.columns)),
+                                .members = calloc(rows_len + 1, sizeof(*read.members)),
+                                .mappings = calloc(rows_len + 1, sizeof(*read.mappings))};
+    if (!read.columns || !read.members || !read.mappings) {
         abort();
     }
-    const char *id = "";
     for (int i = 0; i < (int)rows_len; i++) {
-        columns[i] = column_of(rows, i, 7);
-        if (strcmp(id, PQgetvalue(rows, i, 0)) != 0) {
-            id = PQgetvalue(rows, i, 0);
-            struct sg_mapping *mapping = &mappings[mappings_len++];
-            *mapping = (struct sg_mapping){.migration = PQgetvalue(rows, i, 1),
-                                           .schema = PQgetvalue(rows, i, 2),
-                                           .table = PQgetvalue(rows, i, 3),
-                                           .old_name = PQgetvalue(rows, i, 4),
-                                           .new_name = PQgetvalue(rows, i, 5),
-                                           .shape = &columns[i]};
-            sg_phase_from_name(PQgetvalue(rows, i, 6), &mapping->phase);
-        }
-        mappings[mappings_len - 1].shape_len++;
+        read.columns[i] = column_of(rows, i, COLUMN);
+        add_row(&read, rows, i);
     }
-    struct sg_snapshot *snapshot = sg_snapshot_new(epoch, catalog, mappings, mappings_len, reterr);
-    free(mappings);
-    free(columns);
+    struct sg_snapshot *snapshot = sg_snapshot_new(epoch, catalog, read.mappings, read.mappings_len, reterr);
+    free(read.mappings);
+    free(read.members);
+    free(read.columns);
     return snapshot;
 }
 

@@ -27,6 +27,9 @@ struct sg_catalog_state {
 /* Loads and answers a snapshot newer than *state, which is brought up to date. The caller holds one reference. */
 struct sg_snapshot *sg_catalog_load(PGconn *conn, struct sg_catalog_state *state, struct sg_error *reterr);
 
+/* Writes down the tables that have come below a mapped one, and their columns: run on its own, or in a transaction. */
+extern const char sg_sql_note_members[];
+
 bool sg_catalog_row_epoch(PGconn *conn, uint64_t *ret_epoch, struct sg_error *reterr);
 bool sg_catalog_digest(PGconn *conn, struct sg_catalog_digest *ret_digest, struct sg_error *reterr);
 

@@ -5,10 +5,14 @@
  *
  * Why the guard goes on filling the old column until it is dropped: proxies still in read_new, and direct sessions, go
  * on reading and checking uniqueness by it.
+ *
+ * While the tables are locked for the turn, those that have come below are written down once more: from here on the old
+ * column's place in them cannot be seen.
  */
 #include "proxy/migration/contract.h"
 
 #include "proxy/migration/barrier.h"
+#include "proxy/migration/catalog.h"
 #include "proxy/migration/guard.h"
 #include "proxy/migration/mirror.h"
 #include "proxy/migration/verify.h"
@@ -17,43 +21,54 @@ static const char is_prepared_sql[] =
     "SELECT count(*) FROM segue.target t JOIN pg_proc p ON p.oid = to_regproc(t.guard_fn)"
     " WHERE t.id = $1 AND p.prosrc LIKE '%-- mode: contract%'";
 
+/* DROP NOT NULL goes down; a table below may have been NOT NULL by itself. Defaults are each table's own. */
 static const char turn_sql[] =
-    "SELECT unnest(ARRAY["
-    " format('ALTER TABLE %s DROP CONSTRAINT IF EXISTS %I', tab, fence),"
-    " CASE WHEN old_not_null THEN format('ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL', tab, old) END,"
-    " CASE WHEN old_default IS NOT NULL AND new_default IS NULL THEN"
-    "   format('ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s', tab, new, old_default) END,"
-    " CASE WHEN old_default IS NOT NULL THEN format('ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT', tab, old) END])"
-    " FROM segue.target WHERE id = $1";
+    "SELECT statement FROM segue.part t, LATERAL (VALUES"
+    " (1, CASE WHEN is_top THEN format('ALTER TABLE %s DROP CONSTRAINT IF EXISTS %I', tab, fence) END),"
+    " (2, CASE WHEN old_not_null THEN format('ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL', tab, old) END),"
+    " (3, CASE WHEN old_default IS NOT NULL AND new_default IS NULL THEN"
+    "   format('ALTER TABLE ONLY %s ALTER COLUMN %s SET DEFAULT %s', tab, new, old_default) END),"
+    " (4, CASE WHEN old_default IS NOT NULL THEN"
+    "   format('ALTER TABLE ONLY %s ALTER COLUMN %s DROP DEFAULT', tab, old) END)) AS s(n, statement)"
+    " WHERE id = $1 ORDER BY n, level, relid";
 
 /*
  * All statements are composed before the first one runs, while the old column's indexes can still be asked for their
- * names. A sequence owned by the old column would be dropped with it.
+ * names. A sequence owned by the old column would be dropped with it. What a partitioned table's index or constraint
+ * has below goes with it, and cannot go by itself; names are each table's own. A unique constraint of a partitioned
+ * table could not be made of an index, so it is one already (mirror.c).
  */
 static const char drop_sql[] =
-    "WITH t AS (SELECT * FROM segue.target WHERE id = $1 AND old_num IS NOT NULL)"
+    "WITH t AS (SELECT * FROM segue.part WHERE id = $1 AND old_num IS NOT NULL),"
+    " i AS (SELECT i.*, EXISTS (SELECT 1 FROM pg_constraint k WHERE k.conrelid = i.relid AND k.contype = 'u'"
+    "   AND k.conname = i.unique_twin) AS has_constraint FROM segue.old_index i WHERE i.id = $1)"
     " SELECT format('ALTER SEQUENCE %s OWNED BY %s.%s', d.objid::regclass, tab, new) FROM t JOIN pg_depend d"
     "   ON d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = t.relid"
     "   AND d.refobjsubid = t.old_num AND d.deptype = 'a' JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S'"
-    " UNION ALL SELECT format('DROP TRIGGER IF EXISTS %s ON %s', guard_trigger, tab) FROM t"
-    " UNION ALL SELECT format('ALTER TABLE %s DROP COLUMN %s', tab, old) FROM t"
-    " UNION ALL SELECT format('DROP INDEX IF EXISTS %I.%I', i.nspname, i.twin) FROM t JOIN segue.old_index i USING (id)"
-    "   WHERE i.indisunique"
-    " UNION ALL SELECT CASE WHEN i.conname IS NOT NULL"
-    "   THEN format('ALTER TABLE %s ADD CONSTRAINT %I UNIQUE USING INDEX %I', tab, i.conname, i.unique_twin)"
-    "   ELSE format('ALTER INDEX %I.%I RENAME TO %I', i.nspname,"
-    "     CASE WHEN i.indisunique THEN i.unique_twin ELSE i.twin END, i.name) END"
-    "   FROM t JOIN segue.old_index i USING (id)"
-    " UNION ALL SELECT format('COMMENT ON INDEX %I.%I IS %L', i.nspname, i.name, obj_description(i.indexrelid, "
-    "'pg_class'))"
-    "   FROM t JOIN segue.old_index i USING (id) WHERE obj_description(i.indexrelid, 'pg_class') IS NOT NULL"
-    " UNION ALL SELECT format('ALTER TABLE %s CLUSTER ON %I', tab, i.name) FROM t JOIN segue.old_index i USING (id)"
-    "   WHERE i.indisclustered"
-    " UNION ALL SELECT format('ALTER TABLE %s RENAME CONSTRAINT %I TO %I', tab, k.twin, k.name)"
-    "   FROM t JOIN segue.old_constraint k USING (id)"
-    " UNION ALL SELECT format('COMMENT ON CONSTRAINT %I ON %s IS %L', k.name, tab, obj_description(k.oid, "
+    " UNION ALL SELECT format('DROP TRIGGER IF EXISTS %s ON %s', guard_trigger, tab) FROM t WHERE NOT is_partition"
+    " UNION ALL (SELECT format('ALTER TABLE %s DROP COLUMN %s', tab, old) FROM t WHERE old_local ORDER BY level)"
+    " UNION ALL SELECT format('DROP INDEX IF EXISTS %I.%I', nspname, twin) FROM i WHERE indisunique AND parent IS NULL"
+    " UNION ALL SELECT CASE"
+    "   WHEN has_constraint THEN format('ALTER TABLE %s RENAME CONSTRAINT %I TO %I', tab, unique_twin, conname)"
+    "   WHEN conname IS NOT NULL THEN format('ALTER TABLE %s ADD CONSTRAINT %I UNIQUE USING INDEX %I', tab, conname,"
+    "     unique_twin)"
+    "   ELSE format('ALTER INDEX %I.%I RENAME TO %I', nspname, CASE WHEN indisunique THEN unique_twin ELSE twin END, "
+    "name)"
+    "   END FROM i"
+    " UNION ALL SELECT format('COMMENT ON INDEX %I.%I IS %L', nspname, name, obj_description(indexrelid, 'pg_class'))"
+    "   FROM i WHERE obj_description(indexrelid, 'pg_class') IS NOT NULL"
+    " UNION ALL SELECT format('ALTER TABLE %s CLUSTER ON %I', tab, name) FROM i WHERE indisclustered"
+    " UNION ALL SELECT format('ALTER TABLE %s RENAME CONSTRAINT %I TO %I', t.tab, k.twin, k.name)"
+    "   FROM t JOIN segue.old_constraint k USING (id, relid)"
+    /* The twins that a table had from above when it was detached: it has got its own since. */
+    " UNION ALL SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', tab, w.conname) FROM t JOIN pg_constraint w"
+    "   ON w.conrelid = t.relid AND w.contype = 'c' AND w.coninhcount = 0 AND w.conname LIKE "
+    "format('segue\\_c%s\\_%%', id)"
+    "   WHERE NOT EXISTS (SELECT 1 FROM segue.old_constraint k WHERE (k.id, k.relid, k.twin) = (t.id, t.relid, "
+    "w.conname))"
+    " UNION ALL SELECT format('COMMENT ON CONSTRAINT %I ON %s IS %L', k.name, t.tab, obj_description(k.oid, "
     "'pg_constraint'))"
-    "   FROM t JOIN segue.old_constraint k USING (id) WHERE obj_description(k.oid, 'pg_constraint') IS NOT NULL";
+    "   FROM t JOIN segue.old_constraint k USING (id, relid) WHERE obj_description(k.oid, 'pg_constraint') IS NOT NULL";
 
 static enum sg_turn prepare(struct sg_task *task, struct sg_error *reterr) {
     struct sg_error err;
@@ -71,7 +86,7 @@ static enum sg_turn turn_to_new_only(struct sg_task *task, struct sg_error *rete
         return sg_task_give_way(task, &err, reterr);
     }
     if (!sg_task_begin(task, true, &err) || !sg_task_compose(task, turn_sql, NULL, &err) ||
-        !sg_guard_install(task, SG_GUARD_CONTRACT, &err) ||
+        !sg_guard_install(task, SG_GUARD_CONTRACT, &err) || !sg_db_exec(task->conn, sg_sql_note_members, &err) ||
         !sg_task_move(task, SG_PHASE_NEW_ONLY, SG_STATE_CONTRACTING, SG_VERB_CONTRACT, NULL, &err) ||
         !sg_task_commit(task, &err)) {
         return sg_task_give_way(task, &err, reterr);

@@ -1,3 +1,4 @@
+#include "proxy/migration/catalog.h"
 #include "proxy/migration/commands.h"
 #include "proxy/migration/db.h"
 #include "proxy/migration/preflight.h"
@@ -177,7 +178,8 @@ static bool create_in_transaction(PGconn *conn, const struct sg_migration_spec *
            sg_db_run(conn, insert_sql,
                      SG_ARGS(spec->name, relid, spec->old_name, spec->new_name, options->guard ? "t" : "f",
                              options->batch_rows, options->max_p99_ratio, spec->by ? spec->by : ""),
-                     reterr);
+                     reterr) &&
+           sg_db_exec(conn, sg_sql_note_members, reterr);
 }
 
 bool sg_migration_create(PGconn *conn, const struct sg_migration_spec *spec, struct sg_error *reterr) {

@@ -12,7 +12,8 @@ static const char session_settings[] =
     " ('statement_timeout', '0'), ('lock_timeout', '0'), ('idle_in_transaction_session_timeout', '0'),"
     " ('default_transaction_isolation', 'read committed'), ('default_transaction_read_only', 'off'),"
     " ('default_transaction_deferrable', 'off'), ('client_min_messages', 'warning'), ('extra_float_digits', '1'),"
-    " ('datestyle', 'ISO'), ('quote_all_identifiers', 'off'), ('standard_conforming_strings', 'on'))"
+    " ('datestyle', 'ISO'), ('quote_all_identifiers', 'off'), ('jit', 'off'),"
+    " ('standard_conforming_strings', 'on'))"
     " AS s(name, value)";
 
 /* A server that never looks at its client would go on building an index, and holding the coordinator's lock, for a

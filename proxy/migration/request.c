@@ -108,7 +108,8 @@ static bool may_contract(PGconn *conn, const struct subject *s, struct move *mov
         return refuse(s, "cannot contract now",
                       s->phase == SG_PHASE_NEW_ONLY ? "It has contracted already." : "SWITCH it first.", reterr);
     }
-    struct sg_preflight_subject subject = {.relid = s->relid, .old_name = s->old_name, .new_name = s->new_name};
+    struct sg_preflight_subject subject = {
+        .relid = s->relid, .old_name = s->old_name, .new_name = s->new_name, .migration_id = s->id};
     return sg_preflight_lets_go(conn, &subject, reterr);
 }
 

@@ -3,21 +3,31 @@
 #include "proxy/migration/barrier.h"
 #include "proxy/migration/guard.h"
 
-/* From here on proxies in planned write the old column only: what stands on the new one must not refuse their rows. */
+/*
+ * From here on proxies in planned write the old column only: what stands on the new one must not refuse their rows.
+ * What came down from a table above goes with that one's, and cannot go by itself.
+ */
 static const char unbind_sql[] =
-    "WITH t AS (SELECT * FROM segue.target WHERE id = $1 AND new_num IS NOT NULL)"
-    " SELECT format('ALTER TABLE %s DROP CONSTRAINT IF EXISTS %I', tab, unnest(ARRAY[fence, not_null_check])) FROM t"
-    " UNION ALL SELECT format('ALTER TABLE %s DROP CONSTRAINT IF EXISTS %I', tab, k.twin)"
-    "   FROM t JOIN segue.old_constraint k USING (id)"
-    " UNION ALL SELECT format('ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL', tab, new) FROM t"
-    " UNION ALL SELECT format('DROP INDEX IF EXISTS %I.%I', i.nspname, i.unique_twin)"
-    "   FROM t JOIN segue.old_index i USING (id)";
+    "WITH t AS (SELECT * FROM segue.part WHERE id = $1 AND new_num IS NOT NULL),"
+    " twin_index AS (SELECT i.tab, i.nspname, i.unique_twin, k.conname, k.coninhcount FROM segue.old_index i"
+    "   JOIN pg_class x ON x.relname = i.unique_twin JOIN pg_namespace n ON n.oid = x.relnamespace AND n.nspname = "
+    "i.nspname"
+    "   LEFT JOIN pg_constraint k ON k.conindid = x.oid AND k.contype = 'u'"
+    "   WHERE i.id = $1 AND NOT EXISTS (SELECT 1 FROM pg_inherits h WHERE h.inhrelid = x.oid))"
+    " SELECT format('ALTER TABLE %s DROP CONSTRAINT IF EXISTS %I', tab, fence) FROM t WHERE is_top"
+    " UNION ALL SELECT format('ALTER TABLE %s DROP CONSTRAINT IF EXISTS %I', tab, not_null_check) FROM t WHERE has_rows"
+    " UNION ALL SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', tab, k.conname) FROM t JOIN pg_constraint k"
+    "   ON k.conrelid = t.relid AND k.coninhcount = 0 AND k.conname LIKE format('segue\\_c%s\\_%%', id)"
+    " UNION ALL (SELECT format('ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL', tab, new) FROM t WHERE new_not_null"
+    "   ORDER BY level)"
+    " UNION ALL SELECT CASE WHEN conname IS NOT NULL THEN format('ALTER TABLE %s DROP CONSTRAINT %I', tab, conname)"
+    "   ELSE format('DROP INDEX %I.%I', nspname, unique_twin) END FROM twin_index";
 
 /* Its indexes and constraints go with the column. Not a column that the operator made, and not the only one left of the
- * two after somebody has dropped the old one by hand. */
+ * two after somebody has dropped the old one by hand. A child keeps what it has by itself, so it is asked after. */
 static const char drop_new_sql[] =
-    "SELECT format('ALTER TABLE %s DROP COLUMN %s', tab, new) FROM segue.target t JOIN segue.migration m USING (id)"
-    " WHERE t.id = $1 AND m.made_column AND t.new_num IS NOT NULL AND t.old_num IS NOT NULL";
+    "SELECT format('ALTER TABLE %s DROP COLUMN %s', tab, new) FROM segue.part t JOIN segue.migration m USING (id)"
+    " WHERE t.id = $1 AND m.made_column AND t.new_local AND t.old_num IS NOT NULL ORDER BY t.level";
 
 static const char end_window_sql[] =
     "UPDATE segue.migration SET made_column = false, rolled_back = true, divergent = NULL WHERE id = $1";

@@ -162,6 +162,115 @@ static const char *const upgrades[] = {
     "    regexp_replace(pg_get_constraintdef(k.oid), ' NOT VALID$', '') AS definition, k.convalidated, k.conkey"
     "  FROM segue.target t JOIN pg_constraint k ON k.conrelid = t.relid"
     "  WHERE k.contype IN ('c', 'f') AND t.old_num = ANY (k.conkey) AND k.conname <> t.fence;",
+
+    /* A migration is carried through on all tables below its own: partitions, inheritance children, of any depth. */
+    "DROP VIEW segue.old_constraint, segue.old_index, segue.target;"
+
+    /* Which they are and what their columns were, so that a table which leaves the tree meanwhile is not forgotten. The
+     * migration's own table is not among them. */
+    "CREATE TABLE segue.member ("
+    "  migration_id int REFERENCES segue.migration ON DELETE CASCADE,"
+    "  relid oid,"
+    "  shape jsonb NOT NULL,"
+    "  PRIMARY KEY (migration_id, relid));"
+
+    /* The table that is being copied: they come in the order of their oids. */
+    "ALTER TABLE segue.backfill ADD COLUMN leaf oid;"
+
+    /* All tables of all migrations. `level` grows downwards; `is_top`: nothing of the migration stands above it. A
+     * function, so that the planner knows that they are few, and asks the catalog by its indexes. */
+    "CREATE FUNCTION segue.tree() RETURNS TABLE (id int, relid oid, level int, is_top boolean) LANGUAGE sql STABLE"
+    " ROWS 10 SET search_path = pg_catalog, pg_temp SET jit = off AS $$"
+    "  WITH RECURSIVE tree(id, relid, level) AS ("
+    "    (SELECT id, relid, 0 FROM segue.migration UNION SELECT migration_id, relid, 0 FROM segue.member)"
+    "    UNION SELECT t.id, i.inhrelid, t.level + 1 FROM tree t JOIN pg_inherits i ON i.inhparent = t.relid)"
+    "  SELECT id, relid, max(level), NOT EXISTS (SELECT 1 FROM pg_inherits i JOIN tree p ON p.relid = i.inhparent"
+    "      AND p.id = t.id WHERE i.inhrelid = t.relid) FROM tree t GROUP BY id, relid $$;"
+
+    /* A table of a migration next to what the catalog says of it now. Every statement that is composed starts here.
+     * `has_rows`: rows are stored in it. */
+    "CREATE VIEW segue.part AS"
+    "  SELECT m.id, e.relid, e.level, e.relid = m.relid AS is_root, c.relkind, c.relispartition AS is_partition,"
+    "    e.is_top, c.relkind = 'r' AS has_rows, n.nspname, c.relname,"
+    "    format('%I.%I', n.nspname, c.relname) AS tab,"
+    "    m.old_name, m.new_name, format('%I', m.old_name) AS old, format('%I', m.new_name) AS new,"
+    "    o.attnum AS old_num, w.attnum AS new_num, o.attnotnull AS old_not_null, w.attnotnull AS new_not_null,"
+    "    o.attislocal AS old_local, w.attislocal AS new_local, o.atttypid AS old_type,"
+    "    segue.has_exact_equality(coalesce(o.atttypid, w.atttypid), coalesce(o.attcollation, w.attcollation)) AS exact,"
+    "    pg_get_expr(od.adbin, od.adrelid) AS old_default, pg_get_expr(wd.adbin, wd.adrelid) AS new_default,"
+    "    segue.is_volatile(od.adbin) AS old_volatile, segue.is_volatile(wd.adbin) AS new_volatile,"
+    "    format_type(coalesce(o.atttypid, w.atttypid), coalesce(o.atttypmod, w.atttypmod)) AS type,"
+    "    format('segue.guard_%s', m.id) AS guard_fn, format('%I', '~segue_guard_' || m.id) AS guard_trigger,"
+    "    format('segue.guard_%s_repaired', m.id) AS guard_seq, format('segue_fence_%s', m.id) AS fence,"
+    "    format('segue_nn_%s', m.id) AS not_null_check, format('segue.scratch_%s', m.id) AS scratch, m.guard"
+    "  FROM segue.tree() e JOIN segue.migration m USING (id)"
+    "  JOIN pg_class c ON c.oid = e.relid JOIN pg_namespace n ON n.oid = c.relnamespace"
+    "  LEFT JOIN pg_attribute o ON o.attrelid = e.relid AND o.attname = m.old_name AND NOT o.attisdropped"
+    "  LEFT JOIN pg_attribute w ON w.attrelid = e.relid AND w.attname = m.new_name AND NOT w.attisdropped"
+    "  LEFT JOIN pg_attrdef od ON od.adrelid = o.attrelid AND od.adnum = o.attnum"
+    "  LEFT JOIN pg_attrdef wd ON wd.adrelid = w.attrelid AND wd.adnum = w.attnum;"
+    "CREATE VIEW segue.target AS SELECT * FROM segue.part WHERE is_root;"
+
+    /*
+     * Members that are not in segue.member yet, with the columns that clients see in them. A partition made during the
+     * window is made from its parent as that stands then; where the two stand alike, it is seen as the parent is.
+     */
+    "CREATE VIEW segue.found_member AS"
+    "  WITH columns AS (SELECT p.id, p.relid, p.is_root, p.old_name, p.new_name, p.old_num,"
+    "      (SELECT array_agg(a.attname ORDER BY a.attnum) FROM pg_attribute a"
+    "       WHERE a.attrelid = p.relid AND a.attnum > 0 AND NOT a.attisdropped) AS names"
+    "    FROM segue.part p WHERE coalesce(p.old_num, p.new_num) IS NOT NULL),"
+    "  known AS (SELECT c.*, CASE WHEN c.is_root THEN m.shape ELSE k.shape END AS shape FROM columns c"
+    "    JOIN segue.migration m USING (id) LEFT JOIN segue.member k ON k.migration_id = c.id AND k.relid = c.relid),"
+    "  ordered AS (SELECT f.*, coalesce((SELECT array_agg(s ->> 'name' ORDER BY n) FROM (SELECT k.shape FROM known k"
+    "        WHERE k.id = f.id AND k.names = f.names AND k.shape IS NOT NULL ORDER BY k.is_root DESC, k.relid LIMIT 1)"
+    "        AS alike, jsonb_array_elements(alike.shape) WITH ORDINALITY AS e(s, n)),"
+    "      (SELECT array_agg(CASE WHEN name = f.new_name THEN f.old_name ELSE name END ORDER BY n)"
+    "       FROM unnest(f.names) WITH ORDINALITY AS own(name, n) WHERE name <> f.new_name OR f.old_num IS NULL)"
+    "      ) AS shape_names FROM known f WHERE f.shape IS NULL)"
+    "  SELECT o.id AS migration_id, o.relid, (SELECT jsonb_agg(jsonb_build_object('name', u.name, 'type',"
+    "      format_type(a.atttypid, NULL), 'default_sql', pg_get_expr(d.adbin, d.adrelid), 'is_generated',"
+    "      a.attgenerated <> '', 'is_identity', a.attidentity <> '') ORDER BY u.n)"
+    "    FROM unnest(o.shape_names) WITH ORDINALITY AS u(name, n)"
+    "    JOIN pg_attribute a ON a.attrelid = o.relid AND NOT a.attisdropped"
+    "      AND a.attname = CASE WHEN u.name = o.old_name AND o.old_num IS NULL THEN o.new_name ELSE u.name END"
+    "    LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum) AS shape"
+    "  FROM ordered o;"
+
+    /* What stands on the old column and needs a twin on the new one. An index that belongs to a constraint has its
+     * dependency on the column through the constraint, hence the two ways to find it. `parent`: the index of the
+     * partitioned table that it is a part of. */
+    "CREATE VIEW segue.old_index AS"
+    "  SELECT t.id, t.relid, t.tab, t.level, x.relkind, i.indexrelid, i.indisunique, i.indisclustered,"
+    "    x.relname AS name, n.nspname, k.conname, k.oid AS conoid, s.spcname,"
+    "    (SELECT h.inhparent FROM pg_inherits h JOIN pg_index u ON u.indexrelid = h.inhparent"
+    "     WHERE h.inhrelid = i.indexrelid AND u.indisvalid) AS parent,"
+    "    format('segue_i%s_%s', t.id, i.indexrelid) AS twin, format('segue_u%s_%s', t.id, i.indexrelid) AS unique_twin,"
+    "    substr(pg_get_indexdef(i.indexrelid), length(format('CREATE %sINDEX %I ON %s%s USING ',"
+    "      CASE WHEN i.indisunique THEN 'UNIQUE ' END, x.relname, CASE x.relkind WHEN 'I' THEN 'ONLY ' END, t.tab)) + "
+    "1)"
+    "      AS definition"
+    "  FROM segue.part t JOIN pg_index i ON i.indrelid = t.relid"
+    "  JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_namespace n ON n.oid = x.relnamespace"
+    "  LEFT JOIN pg_tablespace s ON s.oid = x.reltablespace"
+    "  LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.contype = 'u'"
+    "  WHERE i.indisvalid AND NOT i.indisprimary AND NOT i.indisexclusion AND (t.old_num = ANY (i.indkey::int2[])"
+    "    OR EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid"
+    "      AND d.refclassid = 'pg_class'::regclass AND d.refobjid = t.relid AND d.refobjsubid = t.old_num));"
+
+    /* Without the checks that come down from a parent: their twins come down, too. Foreign keys are each table's own,
+     * and know the one above (`parent`); those that PostgreSQL keeps for the partitions of the table referred to are
+     * part of the one that names it. */
+    "CREATE VIEW segue.old_constraint AS"
+    "  SELECT t.id, t.relid, t.tab, t.level, t.relkind, k.oid, k.contype, k.conname AS name, nullif(k.conparentid, 0) "
+    "AS"
+    "    parent, format('segue_c%s_%s', t.id, k.oid) AS twin,"
+    "    regexp_replace(pg_get_constraintdef(k.oid), ' NOT VALID$', '') AS definition, k.convalidated, k.conkey"
+    "  FROM segue.part t JOIN pg_constraint k ON k.conrelid = t.relid"
+    "  WHERE t.old_num = ANY (k.conkey) AND k.conname <> t.fence AND CASE k.contype WHEN 'c' THEN k.coninhcount = 0"
+    "    WHEN 'f' THEN NOT EXISTS (SELECT 1 FROM pg_constraint u WHERE u.oid = k.conparentid AND u.conrelid = "
+    "k.conrelid)"
+    "    ELSE false END;",
 };
 
 #define VERSION ((int)(sizeof(upgrades) / sizeof(upgrades[0])))

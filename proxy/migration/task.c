@@ -49,7 +49,7 @@ bool sg_task_load(struct sg_task *task, struct sg_error *reterr) {
     PGresult *row =
         sg_db_query(task->conn,
                     "SELECT name, phase, state, coalesce(verb, ''), guard, paused, batch_rows,"
-                    " max_p99_ratio, phase_epoch, relid, made_column,"
+                    " max_p99_ratio, phase_epoch, made_column,"
                     " EXISTS (SELECT 1 FROM pg_class c WHERE c.oid = relid) FROM segue.migration WHERE id = $1",
                     SG_ARGS(id.text), reterr);
     if (!row) {
@@ -70,9 +70,8 @@ bool sg_task_load(struct sg_task *task, struct sg_error *reterr) {
     task->max_p99_ratio =
         PQgetisnull(row, 0, 7) ? task->config->backfill_max_p99_ratio : strtod(PQgetvalue(row, 0, 7), NULL);
     task->phase_epoch = strtoull(PQgetvalue(row, 0, 8), NULL, 10);
-    snprintf(task->relid, sizeof(task->relid), "%s", PQgetvalue(row, 0, 9));
-    task->made_column = *PQgetvalue(row, 0, 10) == 't';
-    task->table_exists = *PQgetvalue(row, 0, 11) == 't';
+    task->made_column = *PQgetvalue(row, 0, 9) == 't';
+    task->table_exists = *PQgetvalue(row, 0, 10) == 't';
     PQclear(row);
     return true;
 }
@@ -105,9 +104,12 @@ static bool lock_the_table(struct sg_task *task, struct sg_error *reterr) {
     struct sg_num id = sg_num_of(task->id);
     PGresult *plan = sg_db_query(task->conn,
                                  "SELECT format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', tab)"
-                                 " FROM segue.target WHERE id = $1",
+                                 " FROM segue.part WHERE id = $1 AND is_top ORDER BY is_root DESC, relid",
                                  SG_ARGS(id.text), reterr);
-    bool ok = plan && sg_task_table_is_there(plan, reterr) && sg_db_exec(task->conn, PQgetvalue(plan, 0, 0), reterr);
+    bool ok = plan && sg_task_table_is_there(plan, reterr);
+    for (int i = 0; ok && i < PQntuples(plan); i++) {
+        ok = sg_db_exec(task->conn, PQgetvalue(plan, i, 0), reterr);
+    }
     PQclear(plan);
     return ok;
 }

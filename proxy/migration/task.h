@@ -72,7 +72,6 @@ struct sg_task {
     int batch_rows;
     double max_p99_ratio;
     uint64_t phase_epoch;
-    char relid[16];
 
     /* Lent by the runner for the length of a turn. */
     PGconn *conn;
@@ -94,8 +93,9 @@ struct sg_task {
 bool sg_task_load(struct sg_task *task, struct sg_error *reterr);
 void sg_task_free(struct sg_task *task);
 
-/* Opens a transaction with lock_timeout, locks the migration's row, and, when lock_table, the table in ACCESS EXCLUSIVE
- * mode: one lock wait, bounded, before anything is done. 40001 when the row is no longer what sg_task_load read. */
+/* Opens a transaction with lock_timeout, locks the migration's row, and, when lock_table, the table and all below it in
+ * ACCESS EXCLUSIVE mode: one lock wait, bounded, before anything is done. 40001 when the row is no longer what
+ * sg_task_load read. */
 bool sg_task_begin(struct sg_task *task, bool lock_table, struct sg_error *reterr);
 
 /* plan_sql is a query ($1: migration id, $2: arg) whose first column is statements, run in order; NULLs are skipped. */

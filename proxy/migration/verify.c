@@ -2,17 +2,23 @@
 
 #include <stdlib.h>
 
+/* Tables below get it from above. */
 static const char add_fence_sql[] =
     "SELECT format('ALTER TABLE %s ADD CONSTRAINT %I CHECK (NOT (%s)) NOT VALID', tab, fence,"
-    "   segue.differs(exact, new, old)) FROM segue.target t WHERE id = $1"
+    "   segue.differs(exact, new, old)) FROM segue.part t WHERE id = $1 AND is_top"
     " AND NOT EXISTS (SELECT 1 FROM pg_constraint k WHERE k.conrelid = t.relid AND k.conname = t.fence)";
 
+/* Table by table, from below: the statement on the one above then finds them proved, and no lock is held for longer
+ * than one table takes. */
 static const char validate_sql[] =
-    "SELECT format('ALTER TABLE %s VALIDATE CONSTRAINT %I', tab, fence) FROM segue.target WHERE id = $1";
+    "SELECT format('ALTER TABLE %s VALIDATE CONSTRAINT %I', tab, fence) FROM segue.part t"
+    " JOIN pg_constraint k ON k.conrelid = t.relid AND k.conname = t.fence"
+    " WHERE id = $1 AND NOT k.convalidated ORDER BY t.level DESC, t.relid";
 
 static const char count_sql[] =
-    "SELECT format('UPDATE segue.migration SET divergent = (SELECT count(*) FROM %s WHERE %s) WHERE id = %s', tab,"
-    "   segue.differs(exact, new, old), id) FROM segue.target WHERE id = $1";
+    "SELECT format('UPDATE segue.migration SET divergent = %s WHERE id = %s',"
+    "   string_agg(format('(SELECT count(*) FROM %s WHERE %s)', tab, segue.differs(exact, new, old)), ' + '), id)"
+    " FROM segue.part WHERE id = $1 AND is_top GROUP BY id";
 
 static bool add_fence(struct sg_task *task, struct sg_error *reterr) {
     return sg_task_begin(task, false, reterr) && sg_task_compose(task, add_fence_sql, NULL, reterr) &&

@@ -55,6 +55,7 @@ static bool publish(struct sg_engine *engine, struct sg_error *reterr) {
     }
     sg_hub_publish(engine->hub, snapshot);
     struct sg_error ignored; /* a use that goes unrecorded comes again; the mappings must be served at once */
+    sg_db_exec(engine->watch_conn, sg_sql_note_members, &ignored);
     record_use_of(engine, engine->replaced, &ignored);
     if (engine->replaced) {
         sg_snapshot_unref(engine->replaced);

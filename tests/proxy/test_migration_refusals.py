@@ -17,7 +17,14 @@ BLOCKED = {
     "CREATE PUBLICATION p FOR TABLE t (id, o)": ("55000", "publication"),
     "ALTER TABLE t ALTER o SET NOT NULL; CREATE UNIQUE INDEX ri ON t (o); ALTER TABLE t REPLICA IDENTITY USING INDEX ri":
         ("55000", "replica identity"),
-    "CREATE TABLE c () INHERITS (t)": ("0A000", "children"),
+    "ALTER TABLE t RENAME TO p; CREATE TABLE t () INHERITS (p)": ("55000", "comes from p"),
+    "CREATE TABLE q (o text); CREATE TABLE c () INHERITS (t, q)": ("55000", "also from public.q"),
+    "CREATE TABLE c () INHERITS (t); CREATE TABLE d (n text) INHERITS (c)": ("42701", "n of public.d exists already"),
+    "CREATE TABLE c () INHERITS (t); CREATE VIEW v AS SELECT o FROM c": ("55000", "view public.v"),
+    "CREATE TABLE c () INHERITS (t); ALTER TABLE c ALTER o SET DEFAULT md5(random()::text)": ("55000", "volatile"),
+    "CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w; CREATE FOREIGN TABLE f () INHERITS (t) SERVER s":
+        ("0A000", "foreign table"),
+    "CREATE TYPE y AS (id int, o text); DROP TABLE t; CREATE TABLE t OF y": ("0A000", "made of a type"),
     "CREATE UNIQUE INDEX u ON t (o); CREATE TABLE r (o text REFERENCES t (o))": ("55000", "refers to column o"),
     "ALTER TABLE t ADD UNIQUE (o) DEFERRABLE": ("55000", "DEFERRABLE"),
     "ALTER TABLE t ADD EXCLUDE (o WITH =)": ("55000", "EXCLUDE"),
@@ -31,7 +38,11 @@ BLOCKED = {
     "ALTER TABLE t ADD COLUMN n text": ("42701", "exists already"),
     "DROP TABLE t": ("42P01", "does not exist"),
     "DROP TABLE t; CREATE VIEW t AS SELECT 1 AS id, ''::text AS o": ("42809", "view"),
-    "DROP TABLE t; CREATE TABLE t (id int, o text) PARTITION BY LIST (id)": ("0A000", "partition"),
+    "DROP TABLE t; CREATE TABLE t (id int, o text) PARTITION BY LIST (o)": ("55000", "partition key of public.t"),
+    "DROP TABLE t; CREATE TABLE t (id int, o text) PARTITION BY LIST (id);"
+    "CREATE TABLE c PARTITION OF t FOR VALUES IN (1) PARTITION BY RANGE (lower(o), id)": ("55000", "key of public.c"),
+    "DROP TABLE t; CREATE TABLE p (id int, o text) PARTITION BY LIST (id); CREATE TABLE t PARTITION OF p DEFAULT":
+        ("55000", "comes from p"),
     "CREATE FUNCTION f() RETURNS bigint BEGIN ATOMIC SELECT count(o) FROM t; END": ("55000", "function"),
     "CREATE RULE r AS ON UPDATE TO t WHERE new.o = 'z' DO INSTEAD NOTHING": ("55000", "rule"),
 }
