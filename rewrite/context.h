@@ -31,6 +31,7 @@ struct sg_context {
     uint64_t concerned;            /* mappings that the refusal is about */
     struct sg_constants constants; /* of the text, whose values nobody saw */
     bool literal_read;             /* somebody read a literal's text after all */
+    bool may_run_apart;            /* a statement of the text may be one that no other may be sent with: CONCURRENTLY */
     struct sg_question *questions; /* latest first */
     bool has_facts;                /* an answer was used */
     bool is_shifting;              /* an earlier statement of the text may change what names mean */

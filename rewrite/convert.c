@@ -50,6 +50,11 @@ static struct sg_with with_of(struct sg_convert *cv, const WithClause *clause) {
     struct sg_with with = {0};
     if (!clause)
         return with;
+    cv->ctes += list_length(clause->ctes);
+    if (cv->ctes > SG_CONVERT_MAX_CTES) {
+        sg_convert_give_up(cv, "so many common table expressions");
+        return with;
+    }
     with.recursive = clause->recursive;
     with.v = sg_arena_array(cv->arena, struct sg_cte, list_length(clause->ctes));
     ListCell *cell;

@@ -13,12 +13,15 @@
 
 /* Deeper nesting than any person or ORM writes; the guard keeps hostile text off the stack's end. */
 #define SG_CONVERT_MAX_DEPTH 1500
+/* Of one text: each name in FROM is compared with all that are in sight, as it is by PostgreSQL. */
+#define SG_CONVERT_MAX_CTES 10000
 
 struct sg_convert {
     struct sg_arena *arena;
     const char *unsupported; /* set: what stopped the conversion */
     struct sg_constants constants;
     int depth;
+    int ctes; /* so far */
 };
 
 /* node: a SelectStmt, InsertStmt, UpdateStmt, DeleteStmt or MergeStmt. cv->unsupported is set if it is none. */

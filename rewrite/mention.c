@@ -1,7 +1,6 @@
 #include "mention.h"
 
 #include "parse.h"
-#include "prefilter.h"
 #include "relation.h"
 
 /* The name that token i is; NULL: none. A reserved word is one only after a dot. */
@@ -17,7 +16,7 @@ static const char *name_at(const struct sg_context *cx, const struct sg_tokens *
 /* A bare name in the text itself: the server can be asked what it means. Not where our question, in the same batch,
  * would keep the statement from being run; nor for a body, which is looked at when it runs. */
 static bool can_ask(const struct sg_context *cx, const struct sg_tokens *tokens) {
-    return cx->request->can_ask && tokens == &cx->tokens && !sg_find_word(tokens->text, SG_SPAN_LIT("concurrently"));
+    return cx->request->can_ask && tokens == &cx->tokens && !cx->may_run_apart;
 }
 
 static const struct sg_table *asked_for(struct sg_context *cx, const char *name, int at) {

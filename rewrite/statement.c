@@ -42,8 +42,9 @@ static void check_definition(struct sg_context *cx, const struct sg_statement *s
     const char *column = sg_mentioned_column(cx, range);
     const struct sg_table *table = column ? sg_mentioned_table(cx, range) : NULL;
     /* ALTER TABLE x RENAME TO users, SET SCHEMA: the name may mean another table from now on. */
-    cx->hides_names |= sg_find_word(cx->tokens.text, SG_SPAN_LIT("rename")) != NULL ||
-                       sg_find_word(cx->tokens.text, SG_SPAN_LIT("schema")) != NULL;
+    struct sg_span own = {cx->tokens.text.ptr + statement->at, statement->len};
+    cx->hides_names |=
+        sg_find_word(own, SG_SPAN_LIT("rename")) != NULL || sg_find_word(own, SG_SPAN_LIT("schema")) != NULL;
     if (table && statement->if_not_exists && !statement->unique)
         rewrite_index(cx, statement, table);
     else if (table)
@@ -155,6 +156,7 @@ void sg_rewrite_text(struct sg_context *cx, struct sg_span text) {
     sg_tokenize(cx->arena, text, &cx->tokens);
     cx->tokens.literal_read = &cx->literal_read;
     sg_edits_init(&cx->edits, cx->arena);
+    cx->may_run_apart = cx->request->can_ask && sg_find_word(text, SG_SPAN_LIT("concurrently"));
     const struct sg_statement whole = {.len = text.len};
     if (!check_settings(cx, &whole) || cx->tokens.comment_depth > COMMENT_DEPTH_MAX)
         return;

@@ -72,6 +72,41 @@ Test(scale, many_statements) {
     free(wanted.ptr);
 }
 
+/* As many as this no program writes; time grows with their square, here as on the server. */
+Test(scale, too_many_common_table_expressions) {
+    struct sg_snapshot *snapshot = world_users(SG_PHASE_DUAL_WRITE, 1);
+    struct sg_rewriter *rewriter = sg_rewriter_new(1 << 20);
+    struct text sql = {NULL, 0, 0};
+    append(&sql, "WITH a AS (SELECT username FROM users)");
+    for (int i = 0; i < 200000; i++) {
+        append(&sql, ", c%d AS (TABLE a)", i);
+    }
+    append(&sql, " SELECT 1");
+    struct sg_request request = world_request(sql.ptr);
+    const struct sg_plan *plan = sg_rewriter_plan(rewriter, snapshot, &request);
+    cr_assert_eq(plan->action, SG_REFUSE);
+    cr_expect(strstr(plan->error->message, "common table expressions"), "%s", plan->error->message);
+    free(sql.ptr);
+    sg_rewriter_free(rewriter);
+    sg_snapshot_unref(snapshot);
+}
+
+Test(scale, many_definitions) {
+    struct sg_snapshot *snapshot = world_users(SG_PHASE_DUAL_WRITE, 1);
+    struct sg_rewriter *rewriter = sg_rewriter_new(1 << 20);
+    struct text sql = {NULL, 0, 0};
+    for (int i = 0; i < 100000; i++) {
+        append(&sql, "CREATE INDEX ON users (email);");
+    }
+    struct sg_request request = world_request(sql.ptr);
+    request.can_ask = true;
+    const struct sg_plan *plan = sg_rewriter_plan(rewriter, snapshot, &request);
+    cr_expect_eq(plan->action, SG_PASS);
+    free(sql.ptr);
+    sg_rewriter_free(rewriter);
+    sg_snapshot_unref(snapshot);
+}
+
 /* Chains that the grammar reads without nesting, longer than a stack is deep. */
 Test(scale, long_chains_of_operators) {
     static const char *const links[] = {" || email", "::text", " COLLATE \"C\"", " AT TIME ZONE 'x'", " + 1"};
