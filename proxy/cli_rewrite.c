@@ -195,7 +195,7 @@ static size_t line_of(struct job *job, struct sg_span text, struct sg_span state
 }
 
 static void do_statement(struct job *job, const char *path, struct sg_span text, struct sg_span statement) {
-    struct sg_request request = {.sql = statement, .star = job->star, .search_path = job->search_path, .utf8 = true};
+    struct sg_request request = {.sql = statement, .star = job->star, .search_path = job->search_path};
     const struct sg_plan *plan = sg_rewriter_plan(job->rewriter, job->snapshot, &request);
     enum sg_action action = plan ? plan->action : SG_PASS;
     if (action == SG_REFUSE) {

@@ -46,8 +46,7 @@ struct sg_plan_key sg_plan_key(const struct sg_request *request, uint64_t serial
         .is_doubtful = request->is_doubtful,
         .star = request->star,
         .backslash_quotes = request->backslash_quotes,
-        .unsafe_encoding = request->unsafe_encoding,
-        .utf8 = request->utf8,
+        .encoding = request->encoding,
         .extended = request->extended,
     };
 }
@@ -60,9 +59,9 @@ struct sg_plan_key sg_plan_key_of_shape(const struct sg_plan_key *key, const str
 }
 
 uint64_t sg_plan_key_hash(const struct sg_plan_key *key) {
-    uint64_t seed = key->serial * 256 + (key->can_ask ? 128u : 0u) + (key->is_doubtful ? 64u : 0u) +
-                    (uint64_t)key->star * 16 + (key->backslash_quotes ? 8u : 0u) + (key->unsafe_encoding ? 4u : 0u) +
-                    (key->utf8 ? 2u : 0u) + (key->extended ? 1u : 0u);
+    uint64_t seed = key->serial * 4096 + (key->can_ask ? 2048u : 0u) + (key->is_doubtful ? 1024u : 0u) +
+                    (uint64_t)key->encoding * 16 + (uint64_t)key->star * 4 + (key->backslash_quotes ? 2u : 0u) +
+                    (key->extended ? 1u : 0u);
     /* Tenants with a schema each send the same texts. */
     if (key->search_path)
         seed = XXH3_64bits_withSeed(key->search_path, strlen(key->search_path), seed);
@@ -76,8 +75,8 @@ static bool same_key(const struct sg_plan_key *a, const struct sg_plan_key *b) {
                                                   : a->search_path == b->search_path;
     return paths && a->literals == b->literals && a->serial == b->serial && a->star == b->star &&
            a->can_ask == b->can_ask && a->is_doubtful == b->is_doubtful && a->backslash_quotes == b->backslash_quotes &&
-           a->unsafe_encoding == b->unsafe_encoding && a->utf8 == b->utf8 && a->extended == b->extended &&
-           sg_span_eq(a->facts, b->facts) && sg_span_eq(a->bytes, b->bytes);
+           a->encoding == b->encoding && a->extended == b->extended && sg_span_eq(a->facts, b->facts) &&
+           sg_span_eq(a->bytes, b->bytes);
 }
 
 static void unlink_use(struct sg_cache *cache, struct slot *slot) {

@@ -20,7 +20,8 @@ struct sg_plan_key {
     struct sg_span facts;
     bool can_ask, is_doubtful;
     enum sg_star star;
-    bool backslash_quotes, unsafe_encoding, utf8, extended;
+    enum sg_encoding encoding;
+    bool backslash_quotes, extended;
 };
 
 struct sg_plan_key sg_plan_key(const struct sg_request *request, uint64_t serial);

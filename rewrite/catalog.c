@@ -21,6 +21,19 @@ bool sg_phase_from_name(const char *name, enum sg_phase *ret_phase) {
     return false;
 }
 
+void sg_catalog_set_encoding(struct sg_catalog *catalog, enum sg_encoding server) {
+    catalog->charset.server = server;
+    catalog->charset.is_known = true;
+}
+
+void sg_catalog_add_character(struct sg_catalog *catalog, const char *utf8, unsigned server_bytes, const char *lower) {
+    sg_charset_add_character(&catalog->charset, utf8, server_bytes, lower);
+}
+
+void sg_catalog_add_code(struct sg_catalog *catalog, enum sg_encoding encoding, const char *utf8, struct sg_span code) {
+    sg_charset_add_code(&catalog->charset, encoding, utf8, code);
+}
+
 struct sg_catalog *sg_catalog_new(void) {
     struct sg_catalog *catalog = calloc(1, sizeof *catalog);
     if (!catalog)
@@ -36,6 +49,7 @@ void sg_catalog_free(struct sg_catalog *catalog) {
         free(catalog->relations[i].columns);
     free(catalog->relations);
     free(catalog->links);
+    sg_charset_free(&catalog->charset);
     sg_arena_free(&catalog->arena);
     free(catalog);
 }

@@ -2,6 +2,7 @@
 #ifndef SEGUE_REWRITE_CATALOG_H
 #define SEGUE_REWRITE_CATALOG_H
 
+#include "charset.h"
 #include "segue/catalog.h"
 
 #include <stdatomic.h>
@@ -24,6 +25,7 @@ struct sg_catalog_link {
 
 struct sg_catalog {
     struct sg_arena arena;
+    struct sg_charset charset;
     struct sg_relation *relations;
     size_t relations_len, relations_cap;
     struct sg_catalog_link *links; /* as far as DDL told; who asks the server brings members along */
@@ -65,7 +67,7 @@ struct sg_snapshot {
     size_t mappings_len;
     struct sg_table *tables;
     size_t tables_len;
-    const struct sg_needles *needles; /* of the pre-filter */
+    const struct sg_needles *needles[SG_ENCODINGS_LEN]; /* of the pre-filter, by the client's encoding */
 };
 
 /* The relations called name: a range of snapshot->by_name. */

@@ -10,10 +10,12 @@
 
 #include "ast.h"
 #include "catalog.h"
+#include "charset.h"
 #include "edits.h"
 #include "parse.h"
 #include "segue/copy.h"
 #include "segue/rewrite.h"
+#include "spelling.h"
 #include "token.h"
 
 struct sg_context {
@@ -21,6 +23,7 @@ struct sg_context {
     const struct sg_snapshot *snapshot;
     const struct sg_request *request;
     struct sg_tokens tokens;
+    struct sg_spelling spelling;
     struct sg_edits edits;
     bool refused;
     struct sg_error *error;
@@ -45,8 +48,10 @@ void sg_refuse(struct sg_context *cx, int at, const struct sg_table *table, cons
 void sg_fail(struct sg_context *cx, int at, enum sg_sqlstate state, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* SQL text of a name. */
+/* SQL text of a name, and SQL of the catalog, as the client would write them. Refuses what the client's encoding has no
+ * characters for. */
 const char *sg_ident(struct sg_context *cx, const char *name);
+const char *sg_catalog_sql(struct sg_context *cx, const char *sql);
 
 /* Records that the text used this name of the mapping. Refuses what the server would keep: it would name one phase's
  * column for good, and stand in the way of both CONTRACT and ROLLBACK. */
@@ -54,6 +59,6 @@ void sg_note_use(struct sg_context *cx, const struct sg_table_mapping *m, const 
 void sg_note_star(struct sg_context *cx, const struct sg_table *table);
 
 /* 1-based character position of a byte offset. */
-int sg_position(const struct sg_request *request, struct sg_span text, size_t at);
+int sg_position(const struct sg_context *cx, size_t at);
 
 #endif

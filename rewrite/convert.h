@@ -10,6 +10,7 @@
 #include "ast.h"
 #include "parse.h"
 #include "segue/arena.h"
+#include "spelling.h"
 
 /* Deeper nesting than any person or ORM writes; the guard keeps hostile text off the stack's end. */
 #define SG_CONVERT_MAX_DEPTH 1500
@@ -18,6 +19,7 @@
 
 struct sg_convert {
     struct sg_arena *arena;
+    const struct sg_spelling *spelling;
     const char *unsupported; /* set: what stopped the conversion */
     struct sg_constants constants;
     int depth;
@@ -40,7 +42,7 @@ struct sg_node *sg_convert_generic(struct sg_convert *cv, const char *label, int
 
 struct List;
 struct sg_nodes sg_convert_exprs(struct sg_convert *cv, const struct List *list);
-/* The Strings of a list. */
+/* The Strings of a list; and one name or string of the parser's, as it is meant (spelling.h). */
 struct sg_names sg_convert_names(struct sg_convert *cv, const struct List *list);
 const char *sg_convert_name(struct sg_convert *cv, const char *name);
 

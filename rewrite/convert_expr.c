@@ -14,7 +14,10 @@ bool sg_convert_give_up(struct sg_convert *cv, const char *what) {
 }
 
 const char *sg_convert_name(struct sg_convert *cv, const char *s) {
-    return s ? sg_arena_strdup(cv->arena, s) : NULL;
+    const char *meant = s ? sg_spelling_of(cv->spelling, s) : NULL;
+    if (s && !meant)
+        sg_convert_give_up(cv, "a string with Unicode escapes, or in several lines, in this place");
+    return meant ? sg_arena_strdup(cv->arena, meant) : NULL;
 }
 
 struct sg_node *sg_convert_node(struct sg_convert *cv, enum sg_node_kind kind, int at) {

@@ -98,6 +98,7 @@ struct copy_from {
     struct sg_names names; /* as the client means them */
     struct sg_column_plan plan;
     struct sg_copy_options options;
+    bool has_foreign_names; /* that the encoding of the data cannot write for certain */
 };
 
 static const char *physical_name(const struct copy_from *in, size_t i) {
@@ -204,15 +205,28 @@ static void resolve_where(struct sg_context *cx, const struct sg_statement *stat
 
 /* ---- COPY FROM: the data ---- */
 
-static bool is_ascii(const char *name) {
+static bool has_high(const char *name) {
     for (; *name; name++)
         if ((unsigned char)*name >= 0x80)
-            return false;
-    return true;
+            return true;
+    return false;
+}
+
+/* A column's name in the encoding of the data, for HEADER MATCH. Where it has none that is certain, and plain to read,
+ * the statement will be refused. */
+static const char *name_in_data(struct sg_context *cx, struct copy_from *in, const char *name) {
+    const struct sg_charset *charset = &cx->snapshot->catalog->charset;
+    enum sg_encoding encoding = sg_charset_encoding(charset, in->options.encoding);
+    const char *text = sg_charset_write(charset, cx->arena, encoding, name, false);
+    bool is_ascii = text && strcmp(text, name) == 0 && !has_high(name);
+    bool is_certain =
+        text && !sg_encoding_is_wide(encoding) && !sg_charset_is_doubtful(charset, encoding, sg_span_of(text));
+    in->has_foreign_names |= !is_ascii && !is_certain;
+    return is_certain ? text : name;
 }
 
 /* Column i of the client's: false when it is passed as it is. */
-static bool mark_column(struct sg_context *cx, const struct copy_from *in, size_t i, struct sg_copy_mark *ret_mark) {
+static bool mark_column(struct sg_context *cx, struct copy_from *in, size_t i, struct sg_copy_mark *ret_mark) {
     const struct sg_table_mapping *tm = sg_table_mapping(in->table, in->names.v[i]);
     if (!tm)
         return false;
@@ -224,22 +238,13 @@ static bool mark_column(struct sg_context *cx, const struct copy_from *in, size_
         .change = other               ? SG_COPY_REPEAT
                   : is_dropped(in, i) ? SG_COPY_DROP
                                       : SG_COPY_RENAME,
-        .old_name = tm->mapping->old_name,
-        .new_name = tm->mapping->new_name,
-        .here = sg_copy_header_name(cx->arena, &in->options, physical_name(in, i)),
-        .repeated = sg_copy_header_name(cx->arena, &in->options, other ? other : ""),
+        .old_name = name_in_data(cx, in, tm->mapping->old_name),
+        .new_name = name_in_data(cx, in, tm->mapping->new_name),
+        .here = sg_copy_header_name(cx->arena, &in->options, name_in_data(cx, in, physical_name(in, i))),
+        .repeated = sg_copy_header_name(cx->arena, &in->options, other ? name_in_data(cx, in, other) : ""),
     };
     return ret_mark->change != SG_COPY_RENAME ||
            (is_matched && !(is_twice && sg_phase_writes_both(tm->mapping->phase)));
-}
-
-static bool has_foreign_names(const struct sg_context *cx, const struct copy_from *in, const struct sg_copy *copy) {
-    if (copy->header != SG_COPY_HEADER_MATCH || (cx->request->utf8 && !in->options.has_encoding))
-        return false;
-    for (size_t i = 0; i < copy->marks_len; i++)
-        if (!is_ascii(copy->marks[i].old_name) || !is_ascii(copy->marks[i].new_name))
-            return true;
-    return false;
 }
 
 /* Data that could be misread here are refused: the options that make them so are rare, and another choice is at hand.
@@ -250,9 +255,9 @@ static bool check_data(struct sg_context *cx, const struct copy_from *in, const 
     if (in->statement->copy_server_file) {
         what = "COPY FROM a file or program that the server reads";
         hint = "Use COPY FROM STDIN, or psql's \\copy, so that the rows come through segue.";
-    } else if ((is_text || is_csv) && cx->request->unsafe_encoding && !in->options.has_encoding) {
-        what = "COPY FROM STDIN in this client_encoding";
-        hint = "Name the encoding of the data in the statement: WITH (ENCODING '...').";
+    } else if ((is_text || is_csv) && in->options.encoding == SG_ENCODING_OTHER) {
+        what = "COPY FROM STDIN in an encoding that it does not know";
+        hint = "Use another one: WITH (ENCODING '...').";
     } else if (is_text && copy->delimiter >= 'A' && copy->delimiter <= 'F') {
         what = "COPY FROM STDIN with a DELIMITER that is a hexadecimal digit";
         hint = "Use another DELIMITER.";
@@ -262,7 +267,7 @@ static bool check_data(struct sg_context *cx, const struct copy_from *in, const 
     } else if (is_csv && copy->columns - copy->drops == 1 && copy->drops > 0) {
         what = "COPY FROM STDIN of two columns that are one";
         hint = "Name one of them.";
-    } else if (has_foreign_names(cx, in, copy)) {
+    } else if (copy->header == SG_COPY_HEADER_MATCH && in->has_foreign_names) {
         what = "HEADER MATCH with these column names in this encoding";
         hint = "Use HEADER without MATCH, or SET client_encoding = 'UTF8'.";
     }
@@ -271,12 +276,12 @@ static bool check_data(struct sg_context *cx, const struct copy_from *in, const 
     return !what;
 }
 
-static void plan_data(struct sg_context *cx, const struct copy_from *in) {
+static void plan_data(struct sg_context *cx, struct copy_from *in) {
     struct sg_copy_mark *marks = sg_arena_array(cx->arena, struct sg_copy_mark, in->names.n);
     struct sg_copy copy = {
         .format = in->options.format,
         .header = in->options.header,
-        .encoding = in->options.encoding,
+        .encoding = sg_copy_encoding_of(in->options.encoding),
         .delimiter = in->options.delimiter,
         .quote = in->options.quote,
         .escape = in->options.escape,
@@ -295,7 +300,7 @@ static void copy_from(struct sg_context *cx, const struct sg_statement *statemen
     struct copy_from in = {.statement = statement,
                            .table = table,
                            .names = names_of(cx, statement, table),
-                           .options = sg_copy_options_read(statement)};
+                           .options = sg_copy_options_read(statement, cx->request->encoding)};
     in.plan = sg_plan_columns(cx, table, in.names.v, in.names.n);
     if (statement->columns.n)
         edit_list(cx, &in);

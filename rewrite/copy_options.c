@@ -12,33 +12,22 @@ static enum sg_copy_header header_of(const char *value) {
     return strcasecmp(value, "match") == 0 ? SG_COPY_HEADER_MATCH : SG_COPY_NO_HEADER;
 }
 
-/* Encoding names are compared by their letters and digits only, as pg_char_to_encoding does. */
-static bool same_encoding(const char *name, const char *clean) {
-    for (; *name; name++) {
-        char c = *name >= 'A' && *name <= 'Z' ? (char)(*name + ('a' - 'A')) : *name;
-        bool counts = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-        if (counts && c != *clean++)
-            return false;
+enum sg_copy_encoding sg_copy_encoding_of(enum sg_encoding encoding) {
+    switch (encoding) {
+    case SG_ENCODING_BIG5:
+    case SG_ENCODING_GBK:
+    case SG_ENCODING_UHC:
+        return SG_COPY_DOUBLE;
+    case SG_ENCODING_SJIS:
+    case SG_ENCODING_SHIFT_JIS_2004:
+        return SG_COPY_SJIS;
+    case SG_ENCODING_GB18030:
+        return SG_COPY_GB18030;
+    case SG_ENCODING_JOHAB:
+        return SG_COPY_JOHAB;
+    default:
+        return SG_COPY_SINGLE;
     }
-    return *clean == '\0';
-}
-
-static enum sg_copy_encoding encoding_of(const char *name) {
-    static const struct {
-        const char *name;
-        enum sg_copy_encoding encoding;
-    } wide[] = {
-        {"big5", SG_COPY_DOUBLE},     {"win950", SG_COPY_DOUBLE},   {"windows950", SG_COPY_DOUBLE},
-        {"gbk", SG_COPY_DOUBLE},      {"win936", SG_COPY_DOUBLE},   {"windows936", SG_COPY_DOUBLE},
-        {"uhc", SG_COPY_DOUBLE},      {"win949", SG_COPY_DOUBLE},   {"windows949", SG_COPY_DOUBLE},
-        {"sjis", SG_COPY_SJIS},       {"mskanji", SG_COPY_SJIS},    {"shiftjis", SG_COPY_SJIS},
-        {"win932", SG_COPY_SJIS},     {"windows932", SG_COPY_SJIS}, {"shiftjis2004", SG_COPY_SJIS},
-        {"gb18030", SG_COPY_GB18030}, {"johab", SG_COPY_JOHAB},
-    };
-    for (size_t i = 0; i < sizeof wide / sizeof *wide; i++)
-        if (same_encoding(name, wide[i].name))
-            return wide[i].encoding;
-    return SG_COPY_SINGLE;
 }
 
 static void read_format(const struct sg_statement *statement, struct sg_copy_options *ret) {
@@ -52,8 +41,8 @@ static void read_format(const struct sg_statement *statement, struct sg_copy_opt
     }
 }
 
-struct sg_copy_options sg_copy_options_read(const struct sg_statement *statement) {
-    struct sg_copy_options options = {.format = SG_COPY_TEXT, .quote = '"'};
+struct sg_copy_options sg_copy_options_read(const struct sg_statement *statement, enum sg_encoding client) {
+    struct sg_copy_options options = {.format = SG_COPY_TEXT, .encoding = client, .quote = '"'};
     read_format(statement, &options);
     options.delimiter = options.format == SG_COPY_CSV ? ',' : '\t';
     for (size_t i = 0; i < statement->options_len; i++) {
@@ -63,8 +52,7 @@ struct sg_copy_options sg_copy_options_read(const struct sg_statement *statement
         if (!option->value)
             continue;
         if (is(option, "encoding")) {
-            options.has_encoding = true;
-            options.encoding = encoding_of(option->value);
+            options.encoding = sg_encoding_from_name(sg_span_of(option->value));
         } else if (strlen(option->value) != 1) {
             continue;
         } else if (is(option, "delimiter")) {

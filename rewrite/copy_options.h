@@ -8,15 +8,16 @@
 struct sg_copy_options {
     enum sg_copy_format format;
     enum sg_copy_header header;
-    enum sg_copy_encoding encoding;
-    bool has_encoding;
+    enum sg_encoding encoding; /* of the data: the client's, unless the statement says otherwise */
     uint8_t delimiter, quote, escape;
 };
 
 /* Values that the server will refuse are read as the default. */
-struct sg_copy_options sg_copy_options_read(const struct sg_statement *statement);
+struct sg_copy_options sg_copy_options_read(const struct sg_statement *statement, enum sg_encoding client);
 
-/* A column's name as it stands in a header line of such data. */
+enum sg_copy_encoding sg_copy_encoding_of(enum sg_encoding encoding);
+
+/* A column's name, in the encoding of the data, as it stands in a header line of them. */
 struct sg_span sg_copy_header_name(struct sg_arena *arena, const struct sg_copy_options *options, const char *name);
 
 #endif

@@ -174,6 +174,6 @@ bool sg_edits_compile(struct sg_edits *edits, struct sg_span text, struct sg_spl
     c.map = sg_arena_array(edits->arena, struct sg_splice_edit, edits->n);
     compile_range(&c, 0, text.len);
     if (!c.bad)
-        *ret_splice = (struct sg_splice){c.ops, c.ops_len, c.map, c.map_len};
+        *ret_splice = (struct sg_splice){c.ops, c.ops_len, c.map, c.map_len, false};
     return !c.bad;
 }

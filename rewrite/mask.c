@@ -16,12 +16,24 @@ static size_t cut(const char *text, size_t len) {
     return len;
 }
 
-char *sg_mask_literals(struct sg_arena *arena, struct sg_span sql, size_t max_bytes, bool backslash_quotes) {
+/* Answers how many bytes it has put. */
+static size_t put(char *out, struct sg_span text, enum sg_encoding encoding) {
+    size_t n = 0;
+    for (size_t i = 0, len; i < text.len; i += len) {
+        bool is_high = (unsigned char)text.ptr[i] >= 0x80;
+        len = is_high && encoding != SG_ENCODING_UTF8 ? sg_encoding_char(encoding, text.ptr + i, text.len - i) : 1;
+        len = len ? len : 1;
+        out[n++] = is_high && encoding != SG_ENCODING_UTF8 ? '?' : text.ptr[i];
+    }
+    return n;
+}
+
+char *sg_mask_literals(struct sg_arena *arena, struct sg_span sql, size_t max_bytes, enum sg_encoding encoding,
+                       bool backslash_quotes) {
     size_t read = sql.len < max_bytes * READ_FACTOR ? sql.len : max_bytes * READ_FACTOR;
     struct sg_tokens tokens;
-    sg_tokenize(arena, (struct sg_span){sql.ptr, read}, &tokens);
-    if (backslash_quotes && tokens.has_backslash_string)
-        return sg_arena_strdup(arena, "(not shown: strings with backslashes)");
+    const struct sg_lexis lexis = {.encoding = encoding, .backslash_quotes = backslash_quotes};
+    sg_tokenize(arena, (struct sg_span){sql.ptr, read}, lexis, &tokens);
     char *out = sg_arena_alloc(arena, read + 8);
     size_t len = 0, end = 0;
     for (size_t i = 0; i < tokens.n && len <= max_bytes; i++) {
@@ -32,8 +44,7 @@ char *sg_mask_literals(struct sg_arena *arena, struct sg_span sql, size_t max_by
         if (is_value(token)) {
             out[len++] = '?';
         } else {
-            memcpy(out + len, sql.ptr + token->at, token->len);
-            len += token->len;
+            len += put(out + len, (struct sg_span){sql.ptr + token->at, token->len}, encoding);
         }
     }
     bool is_cut = len > max_bytes || read < sql.len;

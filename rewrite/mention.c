@@ -3,6 +3,8 @@
 #include "parse.h"
 #include "relation.h"
 
+#include <stdint.h>
+
 /* The name that token i is; NULL: none. A reserved word is one only after a dot. */
 static const char *name_at(const struct sg_context *cx, const struct sg_tokens *tokens, size_t i) {
     bool is_word = tokens->v[i].kind == SG_TOKEN_WORD;
@@ -55,8 +57,8 @@ const struct sg_table *sg_mentioned_table(struct sg_context *cx, struct sg_token
         const struct sg_table *table = table_at(cx, range.tokens, i);
         if (table)
             return table;
-        if (range.tokens->v[i].kind == SG_TOKEN_QUOTED && sg_token_text(range.tokens, i).ptr[0] != '"')
-            return &cx->snapshot->tables[0]; /* U&"..." may spell any name */
+        if (range.tokens->v[i].kind == SG_TOKEN_QUOTED && !sg_token_name(cx->arena, range.tokens, i))
+            return &cx->snapshot->tables[0]; /* it may be any name */
     }
     return NULL;
 }
@@ -81,8 +83,13 @@ static bool word_char(char c) {
            (unsigned char)c >= 0x80;
 }
 
-static bool has_word(struct sg_span text, const char *word) {
-    size_t len = strlen(word);
+/* word: as pg_class has it. What the client's encoding cannot write is not there. */
+static bool has_word(const struct sg_context *cx, struct sg_span text, const char *word) {
+    enum sg_encoding encoding = cx->tokens.lexis.encoding;
+    word = sg_charset_write(&cx->snapshot->catalog->charset, cx->arena, encoding, word, false);
+    size_t len = word ? strlen(word) : SIZE_MAX;
+    if (len > text.len)
+        return false;
     for (size_t i = 0; i + len <= text.len; i++) {
         /* In E'from\nusers' the letter before the word is part of an escape. */
         bool begins = i == 0 || !word_char(text.ptr[i - 1]) || (i >= 2 && text.ptr[i - 2] == '\\');
@@ -96,7 +103,7 @@ static bool has_word(struct sg_span text, const char *word) {
 static const struct sg_table *table_as_word(const struct sg_context *cx, const struct sg_tokens *tokens) {
     for (size_t i = 0; i < tokens->n; i++)
         for (size_t k = 0; tokens->v[i].kind == SG_TOKEN_STRING && k < cx->snapshot->tables_len; k++)
-            if (has_word(sg_token_text(tokens, i), cx->snapshot->tables[k].relation->name))
+            if (has_word(cx, sg_token_text(tokens, i), cx->snapshot->tables[k].relation->name))
                 return &cx->snapshot->tables[k];
     return NULL;
 }
@@ -131,18 +138,18 @@ static struct sg_span body_of(struct sg_span string) {
 static bool piece_names_table(const struct sg_context *cx, struct sg_span string, const struct sg_table *table,
                               bool any_ends_in_dot) {
     const char *name = table->relation->name;
-    if (!has_word(string, name))
+    if (!has_word(cx, string, name))
         return false;
     struct sg_tokens tokens;
-    sg_tokenize(cx->arena, body_of(string), &tokens);
+    sg_tokenize(cx->arena, body_of(string), cx->tokens.lexis, &tokens);
     if (!sg_keyword_is_reserved(name) || tokens.n < 2 || memchr(string.ptr, '\\', string.len))
         return true;
-    if (any_ends_in_dot && tokens.v[0].kind == SG_TOKEN_WORD && has_word(sg_token_text(&tokens, 0), name))
+    if (any_ends_in_dot && tokens.v[0].kind == SG_TOKEN_WORD && has_word(cx, sg_token_text(&tokens, 0), name))
         return true;
     for (size_t i = 0; i < tokens.n; i++) {
         const char *found = name_at(cx, &tokens, i);
         if (found ? strcmp(found, name) == 0
-                  : tokens.v[i].kind != SG_TOKEN_WORD && has_word(sg_token_text(&tokens, i), name))
+                  : tokens.v[i].kind != SG_TOKEN_WORD && has_word(cx, sg_token_text(&tokens, i), name))
             return true;
     }
     return false;
@@ -166,12 +173,12 @@ static bool may_use_column(const struct sg_context *cx, struct sg_span body, str
     if (memchr(body.ptr, '*', body.len) || sg_mentioned_column(cx, range))
         return true;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (has_word(body, all[i]))
+        if (has_word(cx, body, all[i]))
             return true;
     for (size_t i = 0; i < range.end; i++) /* EXECUTE '...' */
         for (size_t k = 0; range.tokens->v[i].kind == SG_TOKEN_STRING && k < cx->snapshot->mappings_len; k++)
-            if (has_word(sg_token_text(range.tokens, i), cx->snapshot->mappings[k].old_name) ||
-                has_word(sg_token_text(range.tokens, i), cx->snapshot->mappings[k].new_name))
+            if (has_word(cx, sg_token_text(range.tokens, i), cx->snapshot->mappings[k].old_name) ||
+                has_word(cx, sg_token_text(range.tokens, i), cx->snapshot->mappings[k].new_name))
                 return true;
     return false;
 }
@@ -179,7 +186,7 @@ static bool may_use_column(const struct sg_context *cx, struct sg_span body, str
 const struct sg_table *sg_body_table(struct sg_context *cx, struct sg_span string) {
     struct sg_span body = body_of(string);
     struct sg_tokens tokens;
-    sg_tokenize(cx->arena, body, &tokens);
+    sg_tokenize(cx->arena, body, cx->tokens.lexis, &tokens);
     struct sg_token_range range = {&tokens, 0, tokens.n};
     const struct sg_table *table = sg_mentioned_table(cx, range);
     if (!table)

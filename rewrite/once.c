@@ -103,7 +103,7 @@ const char *sg_cast_type(struct sg_context *cx, const char *type) {
         return sg_arena_printf(cx->arena, "bpchar%s", type + base);
     if (base == 3 && strncmp(type, "bit", base) == 0)
         return sg_arena_printf(cx->arena, "\"bit\"%s", type + base);
-    return type;
+    return sg_catalog_sql(cx, type);
 }
 
 size_t sg_constant_end(const struct sg_context *cx, int at) {

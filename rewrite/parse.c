@@ -72,7 +72,7 @@ static const struct tag_info *tag_info(NodeTag tag) {
 
 static const char *option_value(struct sg_convert *cv, const Node *arg) {
     if (arg && IsA(arg, String))
-        return sg_arena_strdup(cv->arena, strVal(arg));
+        return sg_convert_name(cv, strVal(arg));
     if (arg && IsA(arg, Integer))
         return sg_arena_printf(cv->arena, "%d", intVal(arg));
     if (arg && IsA(arg, Boolean))
@@ -86,7 +86,7 @@ static void convert_copy_options(struct sg_convert *cv, struct sg_statement *out
     foreach (cell, options) {
         const DefElem *def = lfirst_node(DefElem, cell);
         struct sg_copy_option *option = &out->options[out->options_len++];
-        option->name = sg_arena_strdup(cv->arena, def->defname);
+        option->name = sg_convert_name(cv, def->defname);
         option->value = option_value(cv, def->arg);
         option->at = def->location;
         if (!def->arg || !IsA(def->arg, List))
@@ -95,7 +95,7 @@ static void convert_copy_options(struct sg_convert *cv, struct sg_statement *out
         option->names.v = sg_arena_array(cv->arena, const char *, list_length(names));
         foreach (name, names)
             if (IsA(lfirst(name), String))
-                option->names.v[option->names.n++] = sg_arena_strdup(cv->arena, strVal(lfirst(name)));
+                option->names.v[option->names.n++] = sg_convert_name(cv, strVal(lfirst(name)));
     }
 }
 
@@ -113,7 +113,7 @@ static void convert_copy(struct sg_convert *cv, struct sg_statement *out, const 
     out->columns.v = sg_arena_array(cv->arena, const char *, list_length(copy->attlist));
     ListCell *cell;
     foreach (cell, copy->attlist)
-        out->columns.v[out->columns.n++] = sg_arena_strdup(cv->arena, strVal(lfirst(cell)));
+        out->columns.v[out->columns.n++] = sg_convert_name(cv, strVal(lfirst(cell)));
     convert_copy_options(cv, out, copy->options);
     out->where = copy->whereClause ? sg_convert_expr(cv, copy->whereClause) : NULL;
 }
@@ -351,12 +351,13 @@ static void raw_end(struct raw *raw) {
     pg_query_exit_memory_context(raw->context);
 }
 
-enum sg_parse_result sg_parse(struct sg_arena *arena, struct sg_span sql, struct sg_parse_tree *ret_tree,
-                              struct sg_error *reterr) {
+enum sg_parse_result sg_parse(struct sg_arena *arena, const struct sg_spelling *spelling,
+                              struct sg_parse_tree *ret_tree, struct sg_error *reterr) {
+    struct sg_span sql = spelling->mask;
     struct raw raw;
     enum sg_parse_result result = raw_begin(&raw, sql, reterr);
     if (result == SG_PARSE_OK) {
-        struct sg_convert cv = {.arena = arena};
+        struct sg_convert cv = {.arena = arena, .spelling = spelling};
         struct sg_parse_tree tree = {.v = sg_arena_array(arena, struct sg_statement, list_length(raw.result.tree))};
         ListCell *cell;
         foreach (cell, raw.result.tree) {
@@ -495,7 +496,7 @@ enum sg_parse_result sg_parse_ddl(struct sg_arena *arena, struct sg_span sql, st
     enum sg_parse_result result = raw_begin(&raw, sql, reterr);
     if (result == SG_PARSE_OK) {
         struct ddl_reader reader = {.arena = arena};
-        sg_tokenize(arena, sql, &reader.tokens);
+        sg_tokenize(arena, sql, (struct sg_lexis){0}, &reader.tokens);
         ListCell *cell;
         foreach (cell, raw.result.tree) {
             const Node *stmt = lfirst_node(RawStmt, cell)->stmt;

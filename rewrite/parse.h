@@ -12,6 +12,7 @@
 #include "segue/arena.h"
 #include "segue/error.h"
 #include "segue/span.h"
+#include "spelling.h"
 
 /* Where the constants stand whose values the tree does not hold: byte offsets, in no order. */
 struct sg_constants {
@@ -31,9 +32,9 @@ enum sg_parse_result {
     SG_PARSE_UNSUPPORTED, /* valid, but with a construct this house does not know; *reterr names it */
 };
 
-/* sql must be NUL-terminated at sql.len. */
-enum sg_parse_result sg_parse(struct sg_arena *arena, struct sg_span sql, struct sg_parse_tree *ret_tree,
-                              struct sg_error *reterr);
+/* Parses the spelling's mask. An error's place is that of the mask. */
+enum sg_parse_result sg_parse(struct sg_arena *arena, const struct sg_spelling *spelling,
+                              struct sg_parse_tree *ret_tree, struct sg_error *reterr);
 
 /* What the DDL in a text makes of tables and their columns, in order. */
 enum sg_ddl_kind {

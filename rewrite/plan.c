@@ -53,29 +53,14 @@ void sg_plan_unref(const struct sg_plan *plan) {
     free(full);
 }
 
-/* Byte offset of a 1-based position. */
-static size_t offset_of(struct sg_span text, int position, bool utf8) {
-    size_t i = 0;
-    for (int at = 1; at < position && i < text.len; at++) {
-        i++;
-        while (utf8 && i < text.len && ((unsigned char)text.ptr[i] & 0xc0) == 0x80)
-            i++;
-    }
-    return i;
+static int position_of(const struct sg_plan *plan, struct sg_span text, size_t offset) {
+    return (int)sg_encoding_count(plan->encoding, text, offset) + 1;
 }
 
-static int position_of(struct sg_span text, size_t offset, bool utf8) {
-    int position = 1;
-    for (size_t i = 0; i < offset && i < text.len; i++)
-        if (!utf8 || ((unsigned char)text.ptr[i] & 0xc0) != 0x80)
-            position++;
-    return position;
-}
-
-int sg_plan_map_position(const struct sg_plan *plan, struct sg_span client_sql, int position, bool utf8) {
+int sg_plan_map_position(const struct sg_plan *plan, struct sg_span client_sql, int position) {
     if (plan->action != SG_REWRITE || position < 1)
         return position;
-    size_t there = offset_of(plan->sql, position, utf8);
+    size_t there = sg_encoding_offset(plan->encoding, plan->sql, (size_t)position - 1);
     size_t here = 0, out = 0; /* the same place in the client's text and in ours, up to the last edit seen */
     for (size_t i = 0; i < plan->edits_len; i++) {
         const struct sg_edit *edit = &plan->edits[i];
@@ -83,9 +68,9 @@ int sg_plan_map_position(const struct sg_plan *plan, struct sg_span client_sql, 
         if (there < out + same)
             break;
         if (there < out + same + edit->inserted)
-            return position_of(client_sql, edit->at, utf8);
+            return position_of(plan, client_sql, edit->at);
         here = edit->at + edit->removed;
         out += same + edit->inserted;
     }
-    return position_of(client_sql, here + (there - out), utf8);
+    return position_of(plan, client_sql, here + (there - out));
 }

@@ -6,8 +6,8 @@
 
 struct sg_snapshot;
 
-/* What sg_prefilter_may_match looks for: the names of the snapshot's tables. In its arena. */
-const struct sg_needles *sg_prefilter_new(struct sg_snapshot *snapshot);
+/* Makes what sg_prefilter_may_match looks for: the names of the snapshot's tables, as each encoding writes them. */
+void sg_prefilter_make(struct sg_snapshot *snapshot);
 
 /* Where word stands by itself, not as a part of a longer one. NULL: nowhere. */
 const char *sg_find_word(struct sg_span text, struct sg_span word);

@@ -152,7 +152,7 @@ void sg_prepared_read(struct sg_arena *arena, struct sg_span sql, struct sg_prep
     while (sg_split_next(sql, &cursor, &part)) {
         struct sg_tokens tokens;
         struct sg_prepared_op op = {0};
-        sg_tokenize(arena, part, &tokens);
+        sg_tokenize(arena, part, (struct sg_lexis){0}, &tokens);
         if (tokens.n > 0 && sg_token_is_punct(&tokens, tokens.n - 1, ';'))
             tokens.n--;
         if (tokens.n == 0)

@@ -135,8 +135,8 @@ static const char *quoted(struct sg_context *cx, const char *name) {
 
 /* NULL: it cannot be asked, because the name's bytes are not UTF-8. */
 static const char *question_text(struct sg_context *cx, const struct sg_from *from) {
-    if (!cx->request->can_ask ||
-        (!cx->request->utf8 && (!is_ascii(from->name) || (from->schema && !is_ascii(from->schema)))))
+    if (!cx->request->can_ask || (cx->request->encoding != SG_ENCODING_UTF8 &&
+                                  (!is_ascii(from->name) || (from->schema && !is_ascii(from->schema)))))
         return NULL;
     const char *name = quoted(cx, from->name);
     return from->schema ? sg_arena_printf(cx->arena, "%s.%s", quoted(cx, from->schema), name) : name;

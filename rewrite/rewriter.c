@@ -90,6 +90,7 @@ static struct sg_full_plan *settle(struct sg_context *cx, struct sg_span text, s
         cx->refused = true;
         refuse_internal(cx->error);
     }
+    ret_splice->is_wide = sg_encoding_is_wide(plan->encoding);
     plan->action = cx->refused ? SG_REFUSE : cx->edits.n ? SG_REWRITE : SG_PASS;
     plan->error = cx->refused ? cx->error : NULL;
     if (plan->action != SG_REWRITE)
@@ -110,10 +111,11 @@ static struct sg_full_plan *plan_cold(struct sg_rewriter *rw, const struct sg_sn
                                       const struct sg_request *request, const struct sg_shape *shape,
                                       struct sg_pattern **ret_pattern) {
     struct sg_error error = {.position = 0};
-    struct sg_plan plan = {.epoch = snapshot->epoch};
+    struct sg_plan plan = {.encoding = sg_charset_encoding(&snapshot->catalog->charset, request->encoding),
+                           .epoch = snapshot->epoch};
     struct sg_context cx = {.arena = &rw->scratch, .snapshot = snapshot, .request = request, .error = &error};
     struct sg_span text = {sg_arena_strndup(&rw->scratch, request->sql.ptr, request->sql.len), request->sql.len};
-    struct sg_splice splice = {NULL, 0, NULL, 0};
+    struct sg_splice splice = {NULL, 0, NULL, 0, false};
     sg_rewrite_text(&cx, text);
     struct sg_full_plan *full = settle(&cx, text, &plan, &splice);
     bool shares = shape && !cx.literal_read;
@@ -132,7 +134,8 @@ static void keep_last(struct sg_rewriter *rw, struct sg_full_plan *plan) {
 
 /* Where a quote ends must be plain from the bytes alone. */
 static bool read_shape(struct sg_rewriter *rw, const struct sg_request *request) {
-    return !request->backslash_quotes && !request->unsafe_encoding && sg_shape_read(&rw->shape, request->sql);
+    return !request->backslash_quotes && !sg_encoding_is_wide(request->encoding) &&
+           sg_shape_read(&rw->shape, request->sql);
 }
 
 static bool seen_before(struct sg_rewriter *rw, uint64_t hash) {
@@ -171,7 +174,7 @@ static struct sg_full_plan *plan_by_shape(struct sg_rewriter *rw, const struct s
 
 const struct sg_plan *sg_rewriter_plan(struct sg_rewriter *rw, struct sg_snapshot *snapshot,
                                        const struct sg_request *request) {
-    if (!snapshot || !sg_prefilter_may_match(snapshot, request->sql)) {
+    if (!snapshot || !sg_prefilter_may_match(snapshot, request->sql, request->encoding)) {
         rw->stats.prefilter_pass++;
         return NULL;
     }

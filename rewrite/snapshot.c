@@ -211,7 +211,7 @@ struct sg_snapshot *sg_snapshot_new(uint64_t epoch, struct sg_catalog *catalog, 
         make_shape(&catalog->arena, &s->tables[i]);
         ((struct sg_relation *)s->tables[i].relation)->mapped = &s->tables[i];
     }
-    s->needles = sg_prefilter_new(s);
+    sg_prefilter_make(s);
     return s;
 }
 

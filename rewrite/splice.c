@@ -26,6 +26,11 @@ static bool must_stay_apart(char a, char b) {
     return (is_word_byte(a) && (is_word_byte(b) || b == '\'')) || (a == b && (a == '"' || a == '\''));
 }
 
+/* The second byte of a character looks like something else. */
+static char last_byte(const struct sg_splice *splice, const char *text, size_t len) {
+    return splice->is_wide && len > 1 && (unsigned char)text[len - 2] >= 0x80 ? text[len - 2] : text[len - 1];
+}
+
 size_t sg_splice_run(const struct sg_splice *splice, struct sg_span text, const struct sg_shape *shape, char *ret_text,
                      struct sg_edit *ret_edits) {
     for (size_t i = 0; i < splice->edits_len; i++) {
@@ -38,7 +43,7 @@ size_t sg_splice_run(const struct sg_splice *splice, struct sg_span text, const 
         struct sg_span bytes = {op->is_own ? op->own.ptr : text.ptr + offset_of(shape, op->client.from),
                                 length_of(op, shape)};
         /* A blank before kept bytes belongs to the edit that made it necessary. */
-        bool blank = op->is_seam && len > 0 && must_stay_apart(ret_text[len - 1], bytes.ptr[0]);
+        bool blank = op->is_seam && len > 0 && must_stay_apart(last_byte(splice, ret_text, len), bytes.ptr[0]);
         if (blank)
             ret_text[len++] = ' ';
         memcpy(ret_text + len, bytes.ptr, bytes.len);
@@ -88,6 +93,6 @@ bool sg_splice_relate(struct sg_arena *arena, const struct sg_splice *splice, co
     for (size_t i = 0; i < splice->edits_len; i++)
         if (!relate(shape, &edits[i].at) || !relate(shape, &edits[i].end))
             return false;
-    *ret_relative = (struct sg_splice){ops, splice->ops_len, edits, splice->edits_len};
+    *ret_relative = (struct sg_splice){ops, splice->ops_len, edits, splice->edits_len, splice->is_wide};
     return true;
 }

@@ -39,6 +39,7 @@ struct sg_splice {
     size_t ops_len;
     const struct sg_splice_edit *edits;
     size_t edits_len;
+    bool is_wide; /* a byte under 0x80 may be the second of a character */
 };
 
 /* No byte of a run can lie further: the most that sg_splice_run puts, for a text with these literals. */

@@ -117,33 +117,41 @@ static void rewrite_statement(struct sg_context *cx, struct sg_statement *statem
 
 /* ---- The whole text ---- */
 
-static bool has_high_bytes(struct sg_span text) {
-    for (size_t i = 0; i < text.len; i++)
-        if ((unsigned char)text.ptr[i] >= 0x80)
-            return true;
-    return false;
-}
-
-/* The parser's time grows with the square of this. */
-enum { COMMENT_DEPTH_MAX = 64 };
-
-/* Settings and oddities under which the text may not mean what its bytes seem to say. */
-static bool check_settings(struct sg_context *cx, const struct sg_statement *whole) {
-    const struct sg_table *table;
-    if (cx->request->backslash_quotes && cx->tokens.has_backslash_string && (table = sg_mentioned_anywhere(cx)))
-        sg_refuse(cx, -1, table, "Write E'...' strings, or SET standard_conforming_strings = on.",
-                  "a string with a backslash while standard_conforming_strings is off");
-    else if (cx->request->unsafe_encoding && has_high_bytes(cx->tokens.text) && (table = sg_mentioned_anywhere(cx)))
-        sg_refuse(cx, -1, table, "SET client_encoding = 'UTF8', or send the text as a parameter.",
-                  "non-ASCII text in this client_encoding");
-    else if (cx->tokens.comment_depth > COMMENT_DEPTH_MAX && (table = sg_mentioned_anywhere(cx)))
-        sg_refuse(cx, -1, table, "Nest comments less deeply.", "comments nested this deep");
+/* Oddities for which the text may not mean what its bytes seem to say. */
+static bool check_text(struct sg_context *cx) {
+    const char *encoding = sg_encoding_name(cx->request->encoding), *hint = "SET client_encoding = 'UTF8'.";
+    const struct sg_table *table = &cx->snapshot->tables[0];
+    if (cx->spelling.is_doubtful)
+        sg_refuse(cx, -1, table, hint, "a name with characters that have two codes in client_encoding %s", encoding);
+    else if (cx->spelling.has_too_many)
+        sg_refuse(cx, -1, table, "Send fewer statements at once.", "a text with so many short names");
+    else if (sg_charset_has_ascii_double(cx->tokens.lexis.encoding, cx->tokens.text) &&
+             (table = sg_mentioned_anywhere(cx)))
+        sg_refuse(cx, -1, table, hint, "the characters 0x815F and 0x81B0 of client_encoding %s", encoding);
     return !cx->refused;
 }
 
+/* PostgreSQL's message quotes what stands at the place, and that is not what the parser was given. */
+static void say_original(struct sg_context *cx, struct sg_error *error) {
+    static const char near[] = " at or near \"";
+    struct sg_span text = cx->tokens.text;
+    size_t at = error->position > 0 ? (size_t)error->position - 1 : 0;
+    const char *quoted = strstr(error->message, near);
+    size_t len = quoted ? strlen(quoted + sizeof near - 1) - 1 : 0; /* without the closing quote */
+    size_t i = sg_token_at(&cx->tokens, at);
+    if (i < cx->tokens.n && cx->tokens.v[i].at == at && cx->tokens.v[i].len > len &&
+        sg_token_is_unicode(&cx->tokens, i))
+        len = cx->tokens.v[i].len; /* its UESCAPE was left out */
+    if (len > 0 && at + len <= text.len) {
+        const char *message = sg_arena_printf(cx->arena, "%.*s%s%.*s\"", (int)(quoted - error->message), error->message,
+                                              near, (int)len, text.ptr + at);
+        sg_error_set(error, SG_SQLSTATE_SYNTAX_ERROR, "%s", message);
+    }
+    error->position = sg_position(cx, at);
+}
+
 /* Text that does not parse here: a statement of a newer server, or an error the server would raise too. */
-static void refuse_unparsed(struct sg_context *cx, const struct sg_statement *whole, enum sg_parse_result result,
-                            const struct sg_error *error) {
+static void refuse_unparsed(struct sg_context *cx, enum sg_parse_result result, const struct sg_error *error) {
     if (!sg_mentioned_anywhere(cx))
         return;
     cx->refused = true;
@@ -152,19 +160,47 @@ static void refuse_unparsed(struct sg_context *cx, const struct sg_statement *wh
         sg_error_hint(cx->error, "The statement names a table under migration; write it in another form.");
 }
 
+static enum sg_parse_result parse(struct sg_context *cx, struct sg_parse_tree *ret_tree, struct sg_error *reterr) {
+    enum sg_parse_result result = sg_parse(cx->arena, &cx->spelling, ret_tree, reterr);
+    if (result == SG_PARSE_SYNTAX && cx->spelling.is_masked)
+        say_original(cx, reterr);
+    return result;
+}
+
+static bool has_high(struct sg_span text) {
+    for (size_t i = 0; i < text.len; i++)
+        if ((unsigned char)text.ptr[i] >= 0x80)
+            return true;
+    return false;
+}
+
+/* Does the server, which looks at the bytes first, answer with an error whatever the text says? */
+static bool is_invalid(const struct sg_context *cx, struct sg_span text) {
+    enum sg_encoding server = cx->snapshot->catalog->charset.server, client = cx->request->encoding;
+    if (server == SG_ENCODING_SQL_ASCII && sg_encoding_is_wide(client))
+        return has_high(text); /* it cannot convert, and dares not leave it */
+    return !sg_encoding_is_valid(client == SG_ENCODING_SQL_ASCII ? server : client, text);
+}
+
 void sg_rewrite_text(struct sg_context *cx, struct sg_span text) {
-    sg_tokenize(cx->arena, text, &cx->tokens);
-    cx->tokens.literal_read = &cx->literal_read;
+    const struct sg_charset *charset = &cx->snapshot->catalog->charset;
+    const struct sg_lexis lexis = {.encoding = sg_charset_encoding(charset, cx->request->encoding),
+                                   .charset = charset,
+                                   .backslash_quotes = cx->request->backslash_quotes};
     sg_edits_init(&cx->edits, cx->arena);
     cx->may_run_apart = cx->request->can_ask && sg_find_word(text, SG_SPAN_LIT("concurrently"));
-    const struct sg_statement whole = {.len = text.len};
-    if (!check_settings(cx, &whole) || cx->tokens.comment_depth > COMMENT_DEPTH_MAX)
+    if (is_invalid(cx, text))
+        return;
+    sg_tokenize(cx->arena, text, lexis, &cx->tokens);
+    sg_spell(cx->arena, &cx->tokens, &cx->spelling);
+    cx->tokens.literal_read = &cx->literal_read;
+    if (!check_text(cx))
         return;
     struct sg_parse_tree tree;
     struct sg_error error = {0};
-    enum sg_parse_result result = sg_parse(cx->arena, text, &tree, &error);
+    enum sg_parse_result result = parse(cx, &tree, &error);
     if (result != SG_PARSE_OK) {
-        refuse_unparsed(cx, &whole, result, &error);
+        refuse_unparsed(cx, result, &error);
         return;
     }
     cx->constants = tree.constants;

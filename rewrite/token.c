@@ -30,6 +30,8 @@ static const uint8_t classes[256] = {
 struct lexer {
     const char *p, *end;
     struct sg_tokens *out;
+    struct sg_lexis lexis;
+    bool wide; /* a byte under 0x80 may be the second of a character */
 };
 
 static enum char_class class_of(char c) {
@@ -39,6 +41,19 @@ static enum char_class class_of(char c) {
 static bool is_word_part(char c) {
     enum char_class k = class_of(c);
     return k == C_WORD || k == C_DIGIT || k == C_DOLLAR;
+}
+
+/* Bytes of the character at p, which may look like two where the encoding is wide. */
+static size_t char_bytes(const struct lexer *lx, const char *p) {
+    size_t len =
+        lx->wide && (unsigned char)*p >= 0x80 ? sg_encoding_char(lx->lexis.encoding, p, (size_t)(lx->end - p)) : 1;
+    return len ? len : 1;
+}
+
+static const char *word_end(const struct lexer *lx, const char *p) {
+    while (p < lx->end && is_word_part(*p))
+        p += char_bytes(lx, p);
+    return p;
 }
 
 static void skip_block_comment(struct lexer *lx) {
@@ -52,13 +67,11 @@ static void skip_block_comment(struct lexer *lx) {
         } else if (lx->end - lx->p >= 2 && lx->p[0] == '/' && lx->p[1] == '*') {
             lx->p += 2;
             depth++;
-            if (depth > lx->out->comment_depth)
-                lx->out->comment_depth = depth;
         } else {
             lx->p++;
         }
     }
-    lx->out->unterminated = true;
+    lx->out->unterminated_comment = true;
 }
 
 /* White space and comments. */
@@ -67,9 +80,11 @@ static void skip_blank(struct lexer *lx) {
         if (class_of(*lx->p) == C_SPACE) {
             lx->p++;
         } else if (lx->end - lx->p >= 2 && lx->p[0] == '-' && lx->p[1] == '-') {
+            lx->out->has_comment = true;
             while (lx->p < lx->end && *lx->p != '\n' && *lx->p != '\r')
                 lx->p++;
         } else if (lx->end - lx->p >= 2 && lx->p[0] == '/' && lx->p[1] == '*') {
+            lx->out->has_comment = true;
             skip_block_comment(lx);
         } else {
             return;
@@ -77,15 +92,15 @@ static void skip_blank(struct lexer *lx) {
     }
 }
 
-/* p is after the opening quote. Doubled quotes stay inside; so do backslash escapes when the string is an E'' one. */
+/* p is after the opening quote. Doubled quotes stay inside; so do backslash escapes. */
 static void skip_quoted(struct lexer *lx, char quote, bool escapes) {
     while (lx->p < lx->end) {
-        char c = *lx->p++;
+        char c = *lx->p;
+        lx->p += char_bytes(lx, lx->p);
         if (c == '\\' && quote == '\'') {
+            lx->out->has_backslash = true;
             if (escapes && lx->p < lx->end)
-                lx->p++;
-            else
-                lx->out->has_backslash_string = true;
+                lx->p += char_bytes(lx, lx->p);
         } else if (c == quote) {
             if (lx->p < lx->end && *lx->p == quote)
                 lx->p++;
@@ -96,13 +111,42 @@ static void skip_quoted(struct lexer *lx, char quote, bool escapes) {
     lx->out->unterminated = true;
 }
 
+/* A string goes on behind a line break, in the same manner: 'a' <newline> 'b'. Comments that end with the line may
+ * stand between, those in C's style may not. */
+static bool string_goes_on(struct lexer *lx) {
+    const char *p = lx->p;
+    bool newline = false;
+    while (p < lx->end) {
+        if (class_of(*p) == C_SPACE) {
+            newline |= *p == '\n' || *p == '\r';
+            p++;
+        } else if (lx->end - p >= 2 && p[0] == '-' && p[1] == '-') {
+            lx->out->has_comment = true;
+            while (p < lx->end && *p != '\n' && *p != '\r')
+                p++;
+        } else {
+            break;
+        }
+    }
+    if (!newline || p == lx->end || *p != '\'')
+        return false;
+    lx->p = p + 1;
+    return true;
+}
+
+static void skip_string(struct lexer *lx, bool escapes) {
+    do
+        skip_quoted(lx, '\'', escapes);
+    while (!lx->out->unterminated && string_goes_on(lx));
+}
+
 /* At a '$' that may open a dollar quote: consumes all of it and says so. */
 static bool skip_dollar_quote(struct lexer *lx) {
     const char *tag = lx->p, *q = tag + 1;
     if (q < lx->end && class_of(*q) == C_DIGIT)
         return false;
     while (q < lx->end && (class_of(*q) == C_WORD || class_of(*q) == C_DIGIT))
-        q++;
+        q += char_bytes(lx, q);
     if (q >= lx->end || *q != '$')
         return false;
     size_t tag_len = (size_t)(++q - tag);
@@ -116,27 +160,42 @@ static bool skip_dollar_quote(struct lexer *lx) {
     return true;
 }
 
-static void skip_number(struct lexer *lx) {
-    while (lx->p < lx->end) {
-        char c = *lx->p;
-        bool more = lx->end - lx->p >= 2;
-        bool is_exponent = (c == 'e' || c == 'E') && more && (lx->p[1] == '+' || lx->p[1] == '-');
-        /* 1..10 is two numbers in PL/pgSQL, never in SQL */
-        bool is_point = c == '.' && !(more && lx->p[1] == '.');
-        if (!is_exponent && !is_point && class_of(c) != C_DIGIT && class_of(c) != C_WORD)
-            return;
-        lx->p += is_exponent ? 2 : 1;
-    }
+static const char *digits_end(const struct lexer *lx, const char *p) {
+    while (p < lx->end && class_of(*p) == C_DIGIT)
+        p++;
+    return p;
 }
 
-/* An operator ends where a comment begins. */
+static void skip_number(struct lexer *lx) {
+    const char *p = digits_end(lx, lx->p);
+    /* 1..10 is two numbers in PL/pgSQL, never in SQL */
+    if (p < lx->end && *p == '.' && !(lx->end - p >= 2 && p[1] == '.'))
+        p = digits_end(lx, p + 1);
+    if (p < lx->end && (*p == 'e' || *p == 'E')) {
+        const char *exponent = p + 1;
+        exponent += exponent < lx->end && (*exponent == '+' || *exponent == '-');
+        if (digits_end(lx, exponent) > exponent)
+            p = digits_end(lx, exponent);
+    }
+    /* 0x1f and 1_000, to newer servers; to this parser junk */
+    lx->p = word_end(lx, p);
+}
+
+static bool begins_comment(const struct lexer *lx, const char *p) {
+    return lx->end - p >= 2 && ((p[0] == '-' && p[1] == '-') || (p[0] == '/' && p[1] == '*'));
+}
+
+/* An operator ends where a comment begins; and before a sign, unless a character in it is one that no operator of
+ * standard SQL has: `a=-1` is a = -1. */
 static void skip_operator(struct lexer *lx) {
-    lx->p++;
-    while (lx->p < lx->end && class_of(*lx->p) == C_OP) {
-        if (lx->end - lx->p >= 2 && ((lx->p[0] == '-' && lx->p[1] == '-') || (lx->p[0] == '/' && lx->p[1] == '*')))
-            return;
+    const char *start = lx->p;
+    bool may_end_in_sign = false;
+    while (lx->p < lx->end && class_of(*lx->p) == C_OP && (lx->p == start || !begins_comment(lx, lx->p))) {
+        may_end_in_sign |= strchr("~!@#^&|`?%", *lx->p) != NULL;
         lx->p++;
     }
+    while (!may_end_in_sign && lx->p - start > 1 && (lx->p[-1] == '+' || lx->p[-1] == '-'))
+        lx->p--;
 }
 
 static enum sg_word find_word(const char *p, size_t len) {
@@ -161,7 +220,7 @@ static bool opens_prefixed_string(const struct lexer *lx, bool *ret_escapes, cha
     size_t left = (size_t)(lx->end - lx->p);
     char c = (char)(*lx->p | 0x20);
     if (left >= 2 && lx->p[1] == '\'' && (c == 'e' || c == 'b' || c == 'x' || c == 'n')) {
-        *ret_escapes = c == 'e';
+        *ret_escapes = c == 'e' || (c == 'n' && lx->lexis.backslash_quotes);
         *ret_quote = '\'';
         *ret_prefix = 2;
         return true;
@@ -191,21 +250,21 @@ static void lex_word(struct lexer *lx, struct sg_token *token) {
     bool escapes;
     char quote;
     size_t prefix;
+    const char *start = lx->p;
     if (opens_prefixed_string(lx, &escapes, &quote, &prefix)) {
         lx->p += prefix;
-        /* A backslash in U&'' is its own escape character and never hides the closing quote. */
-        bool before = lx->out->has_backslash_string;
-        skip_quoted(lx, quote, escapes);
+        if (quote == '"')
+            skip_quoted(lx, quote, false);
+        else
+            skip_string(lx, escapes);
         if (prefix == 3) {
-            lx->out->has_backslash_string = before;
+            lx->out->has_unicode = true;
             skip_uescape(lx);
         }
         token->kind = quote == '"' ? SG_TOKEN_QUOTED : SG_TOKEN_STRING;
         return;
     }
-    const char *start = lx->p;
-    while (lx->p < lx->end && is_word_part(*lx->p))
-        lx->p++;
+    lx->p = word_end(lx, lx->p);
     token->kind = SG_TOKEN_WORD;
     token->word = (uint8_t)find_word(start, (size_t)(lx->p - start));
 }
@@ -246,7 +305,7 @@ static void lex_one(struct lexer *lx, struct sg_token *token) {
     case C_QUOTE:
         token->kind = SG_TOKEN_STRING;
         lx->p++;
-        skip_quoted(lx, '\'', false);
+        skip_string(lx, lx->lexis.backslash_quotes);
         break;
     case C_DQUOTE:
         token->kind = SG_TOKEN_QUOTED;
@@ -287,9 +346,17 @@ static void match_parens(struct sg_arena *arena, struct sg_token *v, size_t n) {
     }
 }
 
-void sg_tokenize(struct sg_arena *arena, struct sg_span text, struct sg_tokens *ret_tokens) {
-    struct sg_tokens tokens = {.text = text};
-    struct lexer lx = {.p = text.ptr, .end = text.ptr + text.len, .out = &tokens};
+static struct lexer lexer_of(struct sg_span text, struct sg_lexis lexis, struct sg_tokens *out) {
+    return (struct lexer){.p = text.ptr,
+                          .end = text.ptr + text.len,
+                          .out = out,
+                          .lexis = lexis,
+                          .wide = sg_encoding_is_wide(lexis.encoding)};
+}
+
+void sg_tokenize(struct sg_arena *arena, struct sg_span text, struct sg_lexis lexis, struct sg_tokens *ret_tokens) {
+    struct sg_tokens tokens = {.text = text, .lexis = lexis};
+    struct lexer lx = lexer_of(text, lexis, &tokens);
     size_t cap = text.len / 4 + 16, n = 0;
     struct sg_token *v = sg_arena_array(arena, struct sg_token, cap);
     for (skip_blank(&lx); lx.p < lx.end; skip_blank(&lx)) {
@@ -335,7 +402,7 @@ static void follow_body(struct body *body, const char *p, size_t len) {
 
 size_t sg_statement_end(struct sg_span text) {
     struct sg_tokens flags = {.text = text};
-    struct lexer lx = {.p = text.ptr, .end = text.ptr + text.len, .out = &flags};
+    struct lexer lx = lexer_of(text, (struct sg_lexis){0}, &flags);
     struct body body = {0};
     size_t depth = 0;
     for (skip_blank(&lx); lx.p < lx.end; skip_blank(&lx)) {
@@ -383,29 +450,6 @@ bool sg_token_is_punct(const struct sg_tokens *tokens, size_t i, char punct) {
 
 bool sg_token_is_word(const struct sg_tokens *tokens, size_t i, enum sg_word word) {
     return i < tokens->n && tokens->v[i].word == word;
-}
-
-const char *sg_token_name(struct sg_arena *arena, const struct sg_tokens *tokens, size_t i) {
-    if (i >= tokens->n)
-        return NULL;
-    struct sg_span text = sg_token_text(tokens, i);
-    char *name = sg_arena_alloc(arena, text.len + 1);
-    size_t n = 0;
-    if (tokens->v[i].kind == SG_TOKEN_WORD) {
-        for (size_t k = 0; k < text.len; k++) {
-            char c = text.ptr[k];
-            name[n++] = c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
-        }
-        return name;
-    }
-    if (tokens->v[i].kind != SG_TOKEN_QUOTED || text.ptr[0] != '"')
-        return NULL;
-    for (size_t k = 1; k + 1 < text.len; k++) {
-        name[n++] = text.ptr[k];
-        if (text.ptr[k] == '"')
-            k++;
-    }
-    return name;
 }
 
 static bool is_text(const struct sg_tokens *tokens, size_t i, const char *word) {

@@ -8,6 +8,7 @@
 #define SEGUE_REWRITE_TOKEN_H
 
 #include "segue/arena.h"
+#include "segue/encoding.h"
 #include "segue/span.h"
 
 #include <stdbool.h>
@@ -16,7 +17,8 @@
 enum sg_token_kind {
     SG_TOKEN_WORD,   /* unquoted identifier or keyword */
     SG_TOKEN_QUOTED, /* "..." and U&"...", with its UESCAPE */
-    SG_TOKEN_STRING, /* '...', E'...', B'...', X'...', N'...', U&'...', $tag$...$tag$ */
+    /* '...', E'...', B'...', X'...', N'...', U&'...' with its UESCAPE, what goes on in the next line, $tag$...$tag$ */
+    SG_TOKEN_STRING,
     SG_TOKEN_NUMBER,
     SG_TOKEN_PARAM, /* $1 */
     SG_TOKEN_OPERATOR,
@@ -47,17 +49,30 @@ struct sg_token {
     char punct;       /* PUNCT: its first character */
 };
 
+struct sg_charset;
+
+/* How a text must be read. All zero: UTF-8 to a server of UTF-8, standard strings. */
+struct sg_lexis {
+    enum sg_encoding encoding;
+    const struct sg_charset *charset; /* what names mean; NULL: that of a server of UTF-8 */
+    bool backslash_quotes;            /* standard_conforming_strings = off */
+};
+
 struct sg_tokens {
     struct sg_span text;
+    struct sg_lexis lexis;
     const struct sg_token *v;
     size_t n;
-    bool has_backslash_string; /* a '...' string holds a backslash: its end depends on standard_conforming_strings */
-    bool unterminated;         /* a string, comment or quoted name does not end */
-    size_t comment_depth;      /* of the most deeply nested comment */
+    bool has_backslash;        /* in a string between quotes */
+    bool has_unicode;          /* U&'...' or U&"..." */
+    bool has_comment;          /* outside strings */
+    bool unterminated;         /* the last token, a string or a quoted name, does not end */
+    bool unterminated_comment; /* the comment behind it does not */
     bool *literal_read;        /* set by sg_token_text: the plan depends on what a string or number says. May be NULL */
 };
 
-void sg_tokenize(struct sg_arena *arena, struct sg_span text, struct sg_tokens *ret_tokens);
+/* The text must be valid in its encoding. */
+void sg_tokenize(struct sg_arena *arena, struct sg_span text, struct sg_lexis lexis, struct sg_tokens *ret_tokens);
 
 /* The byte after the first semicolon outside parentheses, or the text's length. Takes no memory. */
 size_t sg_statement_end(struct sg_span text);
@@ -69,8 +84,12 @@ size_t sg_token_end(const struct sg_tokens *tokens, size_t i); /* byte offset af
 bool sg_token_is_punct(const struct sg_tokens *tokens, size_t i, char punct);
 bool sg_token_is_word(const struct sg_tokens *tokens, size_t i, enum sg_word word);
 
-/* The name an identifier token stands for: folded, unquoted. NULL for other tokens and for U&"..." */
+/* The name an identifier token stands for, as pg_class has it: folded, unquoted, cut, in UTF-8 (charset.h). NULL for
+ * other tokens, and for names of which the server may make something else. */
 const char *sg_token_name(struct sg_arena *arena, const struct sg_tokens *tokens, size_t i);
+
+/* U&'...' or U&"..." */
+bool sg_token_is_unicode(const struct sg_tokens *tokens, size_t i);
 
 /*
  * Where an expression that starts at token i ends: the index of the first token that cannot belong to it: a comma or a

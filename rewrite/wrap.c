@@ -65,8 +65,9 @@ static void replace_default(struct sg_context *cx, const struct sg_table *table,
         return;
     }
     size_t token = sg_token_at(&cx->tokens, (size_t)node->at);
-    const char *text = sg_arena_printf(cx->arena, "(%s)::%s", column->default_sql ? column->default_sql : "NULL",
-                                       sg_cast_type(cx, column->type));
+    const char *text =
+        sg_arena_printf(cx->arena, "(%s)::%s", column->default_sql ? sg_catalog_sql(cx, column->default_sql) : "NULL",
+                        sg_cast_type(cx, column->type));
     sg_edit_replace(&cx->edits, cx->tokens.v[token].at, cx->tokens.v[token].len, sg_span_of(text));
 }
 

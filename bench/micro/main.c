@@ -73,7 +73,7 @@ static void print_ns(bool measured, double ns) {
 static void measure(const struct micro_case *c, struct sg_snapshot *snapshot) {
     static const char *const actions[] = {[SG_PASS] = "pass", [SG_REWRITE] = "rewrite", [SG_REFUSE] = "refuse"};
     struct sg_rewriter *warm = sg_rewriter_new(CACHE_BIG), *cold = sg_rewriter_new(CACHE_NONE);
-    struct sg_request request = {.sql = sg_span_of(c->sql), .search_path = "public", .utf8 = true};
+    struct sg_request request = {.sql = sg_span_of(c->sql), .search_path = "public"};
     const struct sg_plan *plan = sg_rewriter_plan(warm, snapshot, &request);
     char *counter = strstr(c->sql, COUNTER);
     printf("%-27s %7zu %-9s", c->label, request.sql.len, plan ? actions[plan->action] : "filtered");

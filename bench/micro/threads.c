@@ -46,7 +46,7 @@ static void *run(void *argument) {
         ;
     while (!atomic_load_explicit(&field->stop, memory_order_relaxed)) {
         for (int i = 0; i < TEXTS; i++) {
-            struct sg_request request = {.sql = sg_span_of(texts[i]), .search_path = "public", .utf8 = true};
+            struct sg_request request = {.sql = sg_span_of(texts[i]), .search_path = "public"};
             plan_one(field, own, &request);
         }
         thread->statements += TEXTS;

@@ -9,6 +9,7 @@
 #define SEGUE_CATALOG_H
 
 #include "segue/arena.h"
+#include "segue/encoding.h"
 #include "segue/error.h"
 #include "segue/limits.h"
 
@@ -47,6 +48,16 @@ bool sg_catalog_add_ddl(struct sg_catalog *catalog, struct sg_span ddl, struct s
  * Valid until the catalog changes. */
 const struct sg_column *sg_catalog_columns(const struct sg_catalog *catalog, const char *schema, const char *name,
                                            size_t *ret_len);
+
+/*
+ * What is needed to read names that clients write in other encodings; without it a client's names must be ASCII or, to
+ * a server of UTF8, in UTF8. First the server's encoding; then every character beyond ASCII that occurs in names and
+ * defaults, in UTF-8, how long it is to the server, and what the server makes of it in a name without quotes (NULL:
+ * nothing else); then its code in each encoding that has it and gives it back.
+ */
+void sg_catalog_set_encoding(struct sg_catalog *catalog, enum sg_encoding server);
+void sg_catalog_add_character(struct sg_catalog *catalog, const char *utf8, unsigned server_bytes, const char *lower);
+void sg_catalog_add_code(struct sg_catalog *catalog, enum sg_encoding encoding, const char *utf8, struct sg_span code);
 
 /* ---- Mappings ---- */
 

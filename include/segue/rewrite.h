@@ -13,6 +13,7 @@
 #define SEGUE_REWRITE_H
 
 #include "segue/catalog.h"
+#include "segue/encoding.h"
 #include "segue/span.h"
 
 #include <stdbool.h>
@@ -34,10 +35,9 @@ struct sg_request {
     bool is_doubtful;     /* and something may hide tables whose names are unique in the snapshot */
     struct sg_span facts; /* the answers so far: see below */
     /* The session's settings that change what the text means. */
-    bool backslash_quotes; /* standard_conforming_strings = off */
-    bool unsafe_encoding;  /* client_encoding in which a byte under 0x80 may be part of a character: SJIS, GB18030 */
-    bool utf8;             /* client_encoding is UTF8: positions count characters, otherwise bytes */
-    bool extended;         /* from Parse: one statement only */
+    enum sg_encoding encoding; /* client_encoding */
+    bool backslash_quotes;     /* standard_conforming_strings = off */
+    bool extended;             /* from Parse: one statement only */
 };
 
 struct sg_copy;
@@ -67,10 +67,11 @@ struct sg_plan {
     /* SG_ASK: names of tables, quoted as to_regclass takes them, in UTF-8. */
     const struct sg_span *asks;
     size_t asks_len;
-    bool has_facts;       /* made with facts: right only while they are */
-    bool hides_names;     /* the text may make a table that hides one under migration */
-    uint64_t fingerprint; /* of the text without its literals, where those do not matter */
-    uint64_t epoch;       /* of the snapshot it was made for */
+    bool has_facts;            /* made with facts: right only while they are */
+    bool hides_names;          /* the text may make a table that hides one under migration */
+    uint64_t fingerprint;      /* of the text without its literals, where those do not matter */
+    enum sg_encoding encoding; /* in which characters count: the client's, unless the server looks at bytes only */
+    uint64_t epoch;            /* of the snapshot it was made for */
     /* Which names of mappings the text used, for SHOW REFERENCES: bit i is mapping i of the snapshot (i < 64). */
     uint64_t used_old, used_new, used_star;
     uint64_t concerned; /* SG_REFUSE: on account of which mappings, likewise */
@@ -107,12 +108,12 @@ enum sg_effect {
 /* Looks at the words, not at the meaning: in doubt it says CHANGES. What functions do is not seen. */
 enum sg_effect sg_text_effect(struct sg_span sql);
 
-/* Can the text concern a mapping at all? False is certain; true is a maybe. */
-bool sg_prefilter_may_match(const struct sg_snapshot *snapshot, struct sg_span sql);
+/* Can the text, of a client of this encoding, concern a mapping at all? False is certain; true is a maybe. */
+bool sg_prefilter_may_match(const struct sg_snapshot *snapshot, struct sg_span sql, enum sg_encoding encoding);
 
 /* The server's error position (1-based character in plan->sql) as one in the client's text. Positions inside inserted
- * text map to the place of the edit. utf8 as in the request. */
-int sg_plan_map_position(const struct sg_plan *plan, struct sg_span client_sql, int position, bool utf8);
+ * text map to the place of the edit. */
+int sg_plan_map_position(const struct sg_plan *plan, struct sg_span client_sql, int position);
 
 /* cache_hit: the very text was known; shape_hit: a text that differs from it in its literals only. */
 struct sg_rewriter_stats {

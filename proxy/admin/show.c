@@ -186,10 +186,8 @@ bool sg_admin_session_explain(struct sg_admin_session *session, const struct sg_
         return false;
     }
     struct sg_rewriter *rewriter = sg_rewriter_new(65536);
-    struct sg_request request = {.sql = sg_span_of(command->sql),
-                                 .star = star_of(console, command),
-                                 .search_path = "\"$user\", public",
-                                 .utf8 = true};
+    struct sg_request request = {
+        .sql = sg_span_of(command->sql), .star = star_of(console, command), .search_path = "\"$user\", public"};
     const struct sg_plan *plan = sg_rewriter_plan(rewriter, snapshot, &request);
     static const char *const actions[] = {[SG_PASS] = "pass", [SG_REWRITE] = "rewrite", [SG_REFUSE] = "refuse"};
     enum sg_action action = plan ? plan->action : SG_PASS;

@@ -1,5 +1,7 @@
 #include "proxy/migration/catalog.h"
 
+#include "proxy/migration/charset.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,7 +64,7 @@ static struct sg_column column_of(const PGresult *rows, int row, int at) {
     };
 }
 
-static struct sg_catalog *load_relations(PGconn *conn, struct sg_error *reterr) {
+static struct sg_catalog *load_relations(PGconn *conn, struct sg_characters *characters, struct sg_error *reterr) {
     PGresult *rows = sg_db_query(conn, columns_sql, 0, NULL, reterr);
     if (!rows) {
         return NULL;
@@ -81,6 +83,7 @@ static struct sg_catalog *load_relations(PGconn *conn, struct sg_error *reterr) 
             sg_catalog_add_column(catalog, relation, &column);
         }
     }
+    sg_characters_add(characters, rows);
     PQclear(rows);
     return catalog;
 }
@@ -154,11 +157,19 @@ static struct sg_snapshot *load_in_transaction(PGconn *conn, struct sg_catalog_s
     }
     next->reloads = next->row_epoch > before ? 0 : next->reloads + 1;
     PGresult *rows = sg_db_query(conn, mappings_sql, 0, NULL, reterr);
-    struct sg_catalog *catalog = rows ? load_relations(conn, reterr) : NULL;
-    struct sg_snapshot *snapshot = NULL;
-    if (catalog) {
-        snapshot = join_mappings((next->row_epoch << SG_EPOCH_SHIFT) + next->reloads, catalog, rows, reterr);
+    if (!rows) {
+        return NULL;
     }
+    struct sg_characters *characters = sg_characters_new();
+    sg_characters_add(characters, rows);
+    struct sg_catalog *catalog = load_relations(conn, characters, reterr);
+    struct sg_snapshot *snapshot = NULL;
+    if (catalog && sg_charset_load(conn, catalog, characters, reterr)) {
+        snapshot = join_mappings((next->row_epoch << SG_EPOCH_SHIFT) + next->reloads, catalog, rows, reterr);
+    } else if (catalog) {
+        sg_catalog_free(catalog);
+    }
+    sg_characters_free(characters);
     PQclear(rows);
     return snapshot;
 }

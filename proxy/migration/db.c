@@ -45,6 +45,11 @@ PGconn *sg_db_connect(const char *conninfo, const char *application_name, struct
         return NULL;
     }
     PQsetNoticeReceiver(conn, ignore_notice, NULL);
+    /* Such a database may hold any bytes, and would refuse to show those that are no UTF-8. */
+    const char *server = PQparameterStatus(conn, "server_encoding");
+    if (server && strcmp(server, "SQL_ASCII") == 0) {
+        PQsetClientEncoding(conn, server);
+    }
     if (!sg_db_exec(conn, session_settings, reterr) || !sg_db_exec(conn, notice_our_end, reterr)) {
         PQfinish(conn);
         return NULL;

@@ -98,9 +98,11 @@ struct sg_session {
         const struct sg_plan *plan;    /* whose copy the stream follows */
     } copy;
     /* The settings that say how a text is read: in force as far as is known, and as last reported. */
-    bool is_utf8, is_unsafe_encoding, is_backslash_quotes;
+    enum sg_encoding encoding;
+    bool is_backslash_quotes;
     struct {
-        bool is_utf8, is_unsafe_encoding, is_backslash_quotes;
+        enum sg_encoding encoding;
+        bool is_backslash_quotes;
     } reported;
     struct sg_facts facts; /* session_facts.c */
     struct sg_probe probe;

@@ -174,7 +174,7 @@ static bool is_sensitive(struct sg_span sql) {
 
 static bool must_settle(const struct sg_session *s, struct sg_span sql) {
     return s->facts.is_unsettled && !s->probe.is_settled && is_sensitive(sql) &&
-           sg_prefilter_may_match(s->pin->snapshot, sql);
+           sg_prefilter_may_match(s->pin->snapshot, sql, s->encoding);
 }
 
 /* The first statement under mappings, or the first again. Temporary tables may have been made before anybody looked. */
@@ -192,8 +192,7 @@ static struct sg_request request_of(const struct sg_session *s, struct sg_span s
         .star = star,
         .can_ask = true,
         .backslash_quotes = s->is_backslash_quotes,
-        .unsafe_encoding = s->is_unsafe_encoding,
-        .utf8 = s->is_utf8,
+        .encoding = s->encoding,
         .extended = extended,
     };
 }
@@ -434,23 +433,11 @@ bool sg_probe_ready(struct sg_session *s, struct sg_side *side) {
 
 /* ---- Settings ---- */
 
-static bool is_unsafe_encoding(struct sg_span name) {
-    static const char *const unsafe[] = {"SJIS", "BIG5", "GBK", "UHC", "GB18030", "JOHAB", "SHIFT_JIS_2004"};
-    for (size_t i = 0; i < sizeof(unsafe) / sizeof(unsafe[0]); i++) {
-        if (sg_span_eq_cstr(name, unsafe[i])) {
-            return true;
-        }
-    }
-    return false;
-}
-
 void sg_facts_setting(struct sg_session *s, struct sg_span name, struct sg_span value, bool is_reported) {
     if (sg_span_eq_cstr(name, "client_encoding")) {
-        s->is_utf8 = sg_span_eq_cstr(value, "UTF8");
-        s->is_unsafe_encoding = is_unsafe_encoding(value);
+        s->encoding = sg_encoding_from_name(value);
         if (is_reported) {
-            s->reported.is_utf8 = s->is_utf8;
-            s->reported.is_unsafe_encoding = s->is_unsafe_encoding;
+            s->reported.encoding = s->encoding;
         }
     } else if (sg_span_eq_cstr(name, "standard_conforming_strings")) {
         s->is_backslash_quotes = sg_span_eq_cstr(value, "off");
@@ -461,7 +448,6 @@ void sg_facts_setting(struct sg_session *s, struct sg_span name, struct sg_span 
 }
 
 void sg_facts_restore_settings(struct sg_session *s) {
-    s->is_utf8 = s->reported.is_utf8;
-    s->is_unsafe_encoding = s->reported.is_unsafe_encoding;
+    s->encoding = s->reported.encoding;
     s->is_backslash_quotes = s->reported.is_backslash_quotes;
 }

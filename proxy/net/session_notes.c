@@ -46,7 +46,7 @@ void sg_notes_rename(struct sg_session *s, struct sg_span application_name) {
 /* ---- What was used ---- */
 
 static const char *sample(struct sg_session *s, struct sg_span sql) {
-    return sg_mask_literals(&s->worker->desk.scratch, sql, SAMPLE_BYTES, s->is_backslash_quotes);
+    return sg_mask_literals(&s->worker->desk.scratch, sql, SAMPLE_BYTES, s->encoding, s->is_backslash_quotes);
 }
 
 /* "m1, m2" */

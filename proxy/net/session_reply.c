@@ -45,7 +45,7 @@ static enum sg_verdict map_position(struct sg_session *s, const struct sg_messag
     if (server_position <= 0) {
         return SG_FORWARD;
     }
-    int mapped = sg_plan_map_position(side->plan, sg_text_sql(side->text), server_position, s->is_utf8);
+    int mapped = sg_plan_map_position(side->plan, sg_text_sql(side->text), server_position);
     return mapped == server_position ? SG_FORWARD : send_with_position(s, m, mapped);
 }
 

@@ -46,27 +46,9 @@ static struct sg_rewriter *forgetful(void) {
     return rewriter;
 }
 
-static bool is_utf8(struct sg_span sql) {
-    size_t following = 0;
-    for (size_t i = 0; i < sql.len; i++) {
-        uint8_t c = (uint8_t)sql.ptr[i];
-        if (following > 0 ? (c & 0xc0) != 0x80 : c >= 0x80 && (c < 0xc2 || c > 0xf4)) {
-            return false;
-        }
-        following = following > 0 ? following - 1 : c < 0xc2 ? 0u : c < 0xe0 ? 1u : c < 0xf0 ? 2u : 3u;
-    }
-    return following == 0;
-}
-
-/* Of a text that is not in the encoding it claims to be nobody can say; the server refuses it whatever is in it. Its
- * positions must at least not be beyond its bytes. */
-static int characters(struct sg_span sql, bool utf8) {
-    int n = 0;
-    utf8 = utf8 && is_utf8(sql);
-    for (size_t i = 0; i < sql.len; i++) {
-        n += !utf8 || ((uint8_t)sql.ptr[i] & 0xc0) != 0x80;
-    }
-    return n;
+/* Positions must not be beyond the text. */
+static int characters(const struct sg_plan *plan, struct sg_span sql) {
+    return (int)sg_encoding_count(plan->encoding, sql, sql.len);
 }
 
 static void check_splice(const struct sg_plan *plan, struct sg_span sql) {
@@ -101,13 +83,14 @@ static void check_neighbours(const struct sg_plan *plan, struct sg_snapshot *sna
     struct sg_span statement;
     for (size_t at = 0; sg_split_next(request->sql, &at, &statement);) {
         size_t from = (size_t)(statement.ptr - request->sql.ptr);
-        CHECK(sg_prefilter_may_match(snapshot, statement) || !is_edited(plan, from, from + statement.len));
+        CHECK(sg_prefilter_may_match(snapshot, statement, request->encoding) ||
+              !is_edited(plan, from, from + statement.len));
     }
 }
 
 /* Asked of the library itself, which knows nothing of mappings. Its settings are the default ones. */
 static void check_grammar(const struct sg_plan *plan, struct sg_span sql, const struct sg_request *request) {
-    if (request->backslash_quotes || request->unsafe_encoding) {
+    if (request->backslash_quotes || request->encoding != SG_ENCODING_UTF8) {
         return;
     }
     PgQueryParseResult result = pg_query_parse(plan->sql.ptr);
@@ -118,11 +101,11 @@ static void check_grammar(const struct sg_plan *plan, struct sg_span sql, const 
     pg_query_free_parse_result(result);
 }
 
-static void check_positions(const struct sg_plan *plan, struct sg_span sql, bool utf8) {
-    int most = characters(sql, utf8) + 1;
-    int new_most = characters(plan->sql, utf8) + 1;
+static void check_positions(const struct sg_plan *plan, struct sg_span sql) {
+    int most = characters(plan, sql) + 1;
+    int new_most = characters(plan, plan->sql) + 1;
     for (int position = 1; position <= new_most; position++) {
-        int mapped = sg_plan_map_position(plan, sql, position, utf8);
+        int mapped = sg_plan_map_position(plan, sql, position);
         CHECK(mapped >= 1 && mapped <= most);
     }
 }
@@ -134,13 +117,13 @@ static void check_plan(const struct sg_plan *plan, struct sg_snapshot *snapshot,
     case SG_REWRITE:
         check_splice(plan, request->sql);
         check_grammar(plan, request->sql, request);
-        check_positions(plan, request->sql, request->utf8);
+        check_positions(plan, request->sql);
         check_neighbours(plan, snapshot, request);
         return;
     case SG_REFUSE:
         CHECK(strlen(plan->error->sqlstate) == 5 && plan->error->message[0] != 0);
         CHECK(plan->error->position >= 0);
-        CHECK(plan->error->position <= characters(request->sql, request->utf8) + 1);
+        CHECK(plan->error->position <= characters(plan, request->sql) + 1);
         return;
     case SG_ASK:
         CHECK(request->can_ask && plan->asks_len > 0);
@@ -206,7 +189,7 @@ static void check_asking(struct sg_snapshot *snapshot, struct sg_request request
 
 static void run(struct sg_snapshot *snapshot, const struct sg_request *request) {
     const struct sg_plan *plan = sg_rewriter_plan(remembering(), snapshot, request);
-    CHECK(!plan || plan->action == SG_PASS || sg_prefilter_may_match(snapshot, request->sql));
+    CHECK(!plan || plan->action == SG_PASS || sg_prefilter_may_match(snapshot, request->sql, request->encoding));
     if (plan) {
         plan = sg_plan_ref(plan);
         check_plan(plan, snapshot, request);
@@ -224,6 +207,11 @@ static void run(struct sg_snapshot *snapshot, const struct sg_request *request) 
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static const char *const paths[] = {"\"$user\", public", "other, public", "shop", NULL};
+    static const enum sg_encoding encodings[6][4] = {
+        [1] = {SG_ENCODING_LATIN1, SG_ENCODING_EUC_JP, SG_ENCODING_EUC_TW, SG_ENCODING_SQL_ASCII},
+        [4] = {SG_ENCODING_SJIS, SG_ENCODING_GB18030, SG_ENCODING_BIG5, SG_ENCODING_SHIFT_JIS_2004},
+        [5] = {SG_ENCODING_GBK, SG_ENCODING_JOHAB, SG_ENCODING_MULE_INTERNAL, SG_ENCODING_OTHER},
+    };
     if (size < 2 || size > TEXT_MAX_BYTES) {
         return 0;
     }
@@ -235,9 +223,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         .sql = {sql, len},
         .star = (enum sg_star)((data[0] >> 2 & 3) % 3),
         .search_path = paths[data[0] >> 4 & 3],
-        .utf8 = !(data[1] & 1),
+        .encoding = encodings[data[1] & 5][data[1] >> 6],
         .backslash_quotes = data[1] & 2,
-        .unsafe_encoding = data[1] & 4,
         .extended = data[1] & 8,
         .can_ask = data[1] & 16,
         .is_doubtful = data[1] & 32,

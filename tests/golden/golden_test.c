@@ -82,7 +82,6 @@ static struct sg_request request_for(const struct trial *trial, struct sg_span s
                                .star = trial->golden->options.star,
                                .search_path = trial->golden->options.search_path,
                                .backslash_quotes = trial->golden->options.backslash_quotes,
-                               .utf8 = true,
                                .extended = trial->golden->options.extended};
 }
 

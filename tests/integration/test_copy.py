@@ -295,7 +295,7 @@ def test_psql(pair, tmp_path):
         assert got == wanted and len(got) == 2, phase
 
 
-def test_what_is_refused(pair):
+def test_what_is_refused_and_what_is_read_in_its_encoding(pair):
     conn = pair.segue.connect(pair.database)
     pair.segue.console.start("m")
     for sql in ("COPY users FROM '/dev/null'", "COPY users FROM PROGRAM 'true'",
@@ -304,10 +304,9 @@ def test_what_is_refused(pair):
             conn.cursor().execute(sql)
         assert caught.value.diag.message_hint
     conn.set_client_encoding("SJIS")
-    with pytest.raises(psycopg2.errors.FeatureNotSupported, match="client_encoding"):
-        conn.cursor().copy_expert("COPY users FROM STDIN", io.StringIO("1\tann\n"))
-    assert copy(conn, "COPY users (user_id, nickname) FROM STDIN (ENCODING 'SJIS')", b"1\t\x95\x5c\n") == 1
-    assert pair.rows("dual_write")[0] == [(1, "表", "none", None)]
+    assert copy(conn, "COPY users (user_id, nickname) FROM STDIN", b"1\t\x95\x5c\n") == 1
+    assert copy(conn, "COPY users (user_id, nickname) FROM STDIN (ENCODING 'BIG5')", b"2\t\xa5\x5c\n") == 1
+    assert pair.rows("dual_write")[0] == [(1, "表", "none", None), (2, "功", "none", None)]
     conn.close()
 
 

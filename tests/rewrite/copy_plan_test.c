@@ -161,13 +161,13 @@ Test(copy_plan, two_mappings_in_different_phases) {
     sg_catalog_free(made);
 }
 
-Test(copy_plan, an_unsafe_client_encoding_must_be_named) {
+Test(copy_plan, data_are_in_the_clients_encoding_unless_another_is_named) {
     struct sg_snapshot *snapshot = world_users(SG_PHASE_DUAL_WRITE, 7);
     struct sg_request request = world_request("COPY users FROM STDIN");
-    request.utf8 = false;
-    request.unsafe_encoding = true;
+    request.encoding = SG_ENCODING_SJIS;
     const struct sg_plan *plan = sg_rewriter_plan(rewriter, snapshot, &request);
-    cr_assert_eq(plan->action, SG_REFUSE);
+    cr_assert_eq(plan->action, SG_REWRITE);
+    cr_assert_eq(plan->copy->encoding, SG_COPY_SJIS);
     request.sql = sg_span_of("COPY users FROM STDIN BINARY");
     cr_assert_eq(sg_rewriter_plan(rewriter, snapshot, &request)->action, SG_REWRITE);
     request.sql = sg_span_of("COPY users FROM STDIN (ENCODING 'BIG5')");

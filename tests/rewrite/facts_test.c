@@ -20,7 +20,7 @@ static struct session session_open(const char *ddl) {
     struct session session = {
         .rewriter = sg_rewriter_new(1 << 20),
         .snapshot = world_make(ddl, "users", "nickname", "username", SG_PHASE_READ_NEW, 1),
-        .request = {.star = SG_STAR_BOTH, .utf8 = true, .can_ask = true},
+        .request = {.star = SG_STAR_BOTH, .can_ask = true},
     };
     return session;
 }
@@ -141,7 +141,7 @@ Test(facts, names_with_quotes_and_other_letters) {
                           "\"x\"=;\"a;b=\"\"c\"=\"s;\"\"=\" \"nick\"\"name\";"),
                      "SELECT username AS nickname FROM public.users, \"a;b=\"\"c\"");
     cr_assert_str_eq(said(&s, "SELECT nickname FROM public.users, größe", ""), "? \"größe\"");
-    s.request.utf8 = false;
+    s.request.encoding = SG_ENCODING_LATIN1;
     cr_assert(strncmp(said(&s, "SELECT nickname FROM public.users, größe", ""), "!", 1) == 0);
     session_close(&s);
 }

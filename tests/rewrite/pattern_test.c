@@ -155,7 +155,7 @@ Test(pattern, settings_under_which_nothing_is_shared) {
     request.backslash_quotes = true;
     ALL_PAIRS(pairs, request, false);
     request = world_request("");
-    request.unsafe_encoding = true;
+    request.encoding = SG_ENCODING_SJIS;
     ALL_PAIRS(pairs, request, false);
 }
 
@@ -202,7 +202,7 @@ Test(pattern, a_shape_never_answers_for_another_epoch_or_session) {
         struct sg_request request = world_request(text);
         request.star = (enum sg_star)roll(&seed, 3);
         request.search_path = paths[roll(&seed, 4)];
-        request.utf8 = roll(&seed, 2);
+        request.encoding = roll(&seed, 2) ? SG_ENCODING_UTF8 : SG_ENCODING_LATIN1;
         request.extended = roll(&seed, 2);
         struct sg_snapshot *snapshot = snapshots[roll(&seed, PHASES)];
         const struct sg_plan *got = sg_rewriter_plan(rewriter, snapshot, &request);

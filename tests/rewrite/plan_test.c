@@ -110,7 +110,7 @@ static enum sg_action action_of(struct sg_request request) {
     struct sg_rewriter *rewriter = sg_rewriter_new(1 << 16);
     const struct sg_plan *plan = sg_rewriter_plan(rewriter, snapshot, &request);
     enum sg_action action = plan ? plan->action : SG_PASS;
-    if (action == SG_REFUSE) {
+    if (action == SG_REFUSE && strcmp(plan->error->sqlstate, "42601") != 0) {
         cr_expect_str_not_empty(plan->error->hint);
     }
     sg_rewriter_free(rewriter);
@@ -118,16 +118,15 @@ static enum sg_action action_of(struct sg_request request) {
     return action;
 }
 
-/* In SJIS, BIG5, GBK and the like a backslash or a quote can be the second byte of a character. */
-Test(plan, an_unsafe_encoding_is_safe_while_the_text_is_ascii) {
-    struct sg_request request = world_request("INSERT INTO users (nickname) VALUES ('ascii')");
-    request.unsafe_encoding = true;
-    request.utf8 = false;
+/* In SJIS, BIG5, GBK and the like a backslash can be the second byte of a character. */
+Test(plan, a_backslash_may_be_half_a_character) {
+    struct sg_request request = world_request("INSERT INTO users (nickname) VALUES (E'\x83\x5c')");
+    request.encoding = SG_ENCODING_SJIS;
     cr_expect_eq(action_of(request), SG_REWRITE);
-    request.sql = sg_span_of("INSERT INTO users (nickname) VALUES ('\x83\x5c')");
+    request.encoding = SG_ENCODING_LATIN1; /* here it is one, and the string does not end */
     cr_expect_eq(action_of(request), SG_REFUSE);
-    request.unsafe_encoding = false;
-    cr_expect_eq(action_of(request), SG_REWRITE);
+    request.encoding = SG_ENCODING_UTF8; /* no text at all: the server says so */
+    cr_expect_eq(action_of(request), SG_PASS);
 }
 
 /* E'...' says itself what a backslash is; '...' depends on the setting. */
@@ -138,6 +137,8 @@ Test(plan, a_backslash_in_a_string_while_strings_are_not_standard) {
     request.sql = sg_span_of("INSERT INTO users (nickname) VALUES ('no backslash')");
     cr_expect_eq(action_of(request), SG_REWRITE);
     request.sql = sg_span_of("INSERT INTO users (nickname) VALUES ('it\\'s')");
+    cr_expect_eq(action_of(request), SG_REWRITE);
+    request.backslash_quotes = false;
     cr_expect_eq(action_of(request), SG_REFUSE);
 }
 

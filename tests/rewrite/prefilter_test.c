@@ -7,7 +7,7 @@
 
 static void each(struct sg_snapshot *snapshot, const char *const *texts, size_t n, bool wanted) {
     for (size_t i = 0; i < n; i++) {
-        cr_expect_eq(sg_prefilter_may_match(snapshot, sg_span_of(texts[i])), wanted, "%s", texts[i]);
+        cr_expect_eq(sg_prefilter_may_match(snapshot, sg_span_of(texts[i]), SG_ENCODING_UTF8), wanted, "%s", texts[i]);
     }
 }
 
@@ -78,7 +78,7 @@ Test(prefilter, a_name_cut_at_63_bytes) {
     snprintf(sql, sizeof sql, "CREATE TABLE %s (id bigint, a text)", name);
     struct sg_snapshot *snapshot = world_make(sql, name, "a", "b", SG_PHASE_PLANNED, 1);
     snprintf(sql, sizeof sql, "SELECT b FROM %s_and_more", name);
-    cr_expect(sg_prefilter_may_match(snapshot, sg_span_of(sql)), "%s", sql);
+    cr_expect(sg_prefilter_may_match(snapshot, sg_span_of(sql), SG_ENCODING_UTF8), "%s", sql);
     sg_snapshot_unref(snapshot);
 }
 
@@ -155,7 +155,7 @@ Test(prefilter, many_tables_whose_names_begin_alike) {
             snprintf(name, sizeof name, "%.*s", (int)strlen(bare) - (is_quoted && has_quotes ? 2 : 0),
                      bare + (is_quoted && has_quotes));
             snprintf(sql, sizeof sql, formats[k], name);
-            cr_expect(sg_prefilter_may_match(snapshot, sg_span_of(sql)), "%s", sql);
+            cr_expect(sg_prefilter_may_match(snapshot, sg_span_of(sql), SG_ENCODING_UTF8), "%s", sql);
         }
         sg_arena_free(&arena);
     }

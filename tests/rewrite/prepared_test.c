@@ -35,7 +35,7 @@ Test(prepared, one_statement) {
         {"/* a */ PREPARE -- b\n s /* c */ AS SELECT 1 -- d", "1 make:s"},
         {"prepare transaction as select 1", "1 make:transaction"},
         {"prepare transaction 'x'", "1"},
-        {"prepare U&\"\\0061\" as select 1", "1 make:?"},
+        {"prepare U&\"\\0061\" as select 1", "1 make:a"},
         {"execute S(1, 'a')", "1 run:s"},
         {"--\nEXECUTE \"S\";", "1 run:S"},
         {"explain execute s", "1 run:s"},

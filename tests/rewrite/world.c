@@ -36,7 +36,7 @@ struct sg_snapshot *world_users(enum sg_phase phase, uint64_t epoch) {
 }
 
 struct sg_request world_request(const char *sql) {
-    return (struct sg_request){.sql = sg_span_of(sql), .star = SG_STAR_BOTH, .search_path = "public", .utf8 = true};
+    return (struct sg_request){.sql = sg_span_of(sql), .star = SG_STAR_BOTH, .search_path = "public"};
 }
 
 const char *world_rewrite(struct sg_rewriter *rewriter, struct sg_snapshot *snapshot, const char *sql) {
