@@ -45,9 +45,9 @@
     /* time and size limits */                                                                                         \
     X(SECONDS, client_login_timeout, "60", 0, 86400000, RESTART, "A client that has not logged in by then is dropped; 0 is never") \
     X(SECONDS, server_connect_timeout, "15", 0, 86400000, RESTART, "A server that has not accepted the connection by then counts as down") \
-    X(SECONDS, query_timeout, "0", 0, 86400000, LATER, "A query that runs longer is cancelled; 0 is never")            \
-    X(SECONDS, idle_transaction_timeout, "0", 0, 86400000, LATER, "A client idle in a transaction for longer is dropped; 0 is never") \
-    X(SECONDS, client_idle_timeout, "0", 0, 86400000, LATER, "A client idle for longer is dropped; 0 is never")        \
+    X(SECONDS, query_timeout, "0", 0, 86400000, RESTART, "A query that runs longer is cancelled; 0 is never")            \
+    X(SECONDS, idle_transaction_timeout, "0", 0, 86400000, RESTART, "A client idle in a transaction for longer is dropped; 0 is never") \
+    X(SECONDS, client_idle_timeout, "0", 0, 86400000, RESTART, "A client idle for longer is dropped; 0 is never")        \
     X(BYTES,   max_packet_size, "1073741823", 1024, 1073741823, RESTART, "Longest message accepted from either side")   \
     X(BYTES,   plan_cache_bytes, "16MB", 65536, 17179869184, RESTART, "Memory of rewritten statements a worker keeps") \
     X(BYTES,   session_statement_bytes, "64MB", 65536, 1073741824, RESTART, "Text of prepared statements remembered for one session") \

@@ -9,6 +9,7 @@
     X(PROTOCOL_VIOLATION, "08P01")               \
     X(FEATURE_NOT_SUPPORTED, "0A000")            \
     X(IN_FAILED_SQL_TRANSACTION, "25P02")        \
+    X(IDLE_IN_TRANSACTION_TIMEOUT, "25P03")      \
     X(INVALID_AUTHORIZATION, "28000")            \
     X(SYNTAX_ERROR, "42601")                     \
     X(INSUFFICIENT_PRIVILEGE, "42501")           \
@@ -30,6 +31,7 @@
     X(QUERY_CANCELED, "57014")                   \
     X(ADMIN_SHUTDOWN, "57P01")                   \
     X(CANNOT_CONNECT_NOW, "57P03")               \
+    X(IDLE_SESSION_TIMEOUT, "57P05")             \
     X(INTERNAL_ERROR, "XX000")
 
 enum sg_sqlstate {

@@ -38,6 +38,9 @@ struct sg_server_config {
     int workers;                           /* 0: one per processor */
     int max_client_conn;                   /* sessions; 0: no limit but the process's descriptors */
     int client_login_timeout_ms;           /* from accept to the first ReadyForQuery; 0: none */
+    int query_timeout_ms;                  /* of a statement, until it is cancelled; 0: none */
+    int idle_transaction_timeout_ms;       /* of a client that has begun a transaction; 0: none */
+    int client_idle_timeout_ms;            /* of a client outside of one; 0: none */
     int server_connect_timeout_ms;         /* per upstream connection attempt, names included; 0: none */
     uint32_t max_packet_bytes;             /* longest message of a client; 0: SG_FRAME_MAX_BYTES */
     size_t plan_cache_bytes;               /* per worker; 0: 16 MB */

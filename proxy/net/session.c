@@ -274,6 +274,9 @@ bool sg_session_is_idle(const struct sg_session *s) {
 
 void sg_session_expect(struct sg_session *s, enum sg_expect_kind kind, enum sg_disposition disposition,
                        struct sg_side *side) {
+    if (s->expect.len == 0) {
+        s->since_ms = uv_now(&s->worker->loop);
+    }
     sg_expect_push(&s->expect, kind, disposition, side);
     bool ends_batch = kind == SG_EXPECT_SYNC || kind == SG_EXPECT_QUERY || kind == SG_EXPECT_FUNCTION;
     s->is_batch_start = ends_batch;
@@ -317,7 +320,7 @@ static bool is_busy(const struct sg_session *s) {
     return s->is_logged_in && s->expect.len > 0;
 }
 
-static void cancel_running(struct sg_session *s) {
+void sg_session_cancel(struct sg_session *s) {
     if (!s->has_key) {
         return;
     }
@@ -382,7 +385,7 @@ static void client_gone(struct sg_session *s, int error) {
         return;
     }
     if (s->state == SG_SESSION_RELAY && is_busy(s) && !s->is_client_bye) {
-        cancel_running(s); /* also when the rest of a message will never come: the server would notice only later */
+        sg_session_cancel(s); /* also when the rest of a message will never come: the server would notice only later */
     }
     if (s->state != SG_SESSION_RELAY || !s->is_logged_in || !s->is_server_open || s->is_console ||
         !sg_flow_at_boundary(&s->from_client)) {

@@ -81,6 +81,9 @@ struct sg_session {
     uint64_t batch;            /* counts those */
     bool is_unsynced;          /* messages of the extended protocol were sent, and no Sync since */
     uint64_t waiting_since_ns; /* 0: the client waits for nothing */
+    uint64_t since_ms;         /* of the loop: when the session last became busy, or idle */
+    bool is_overdue;           /* what runs has been cancelled for its time */
+    bool is_replicating;       /* CopyBoth: never idle, never done */
 
     /* Rewriting: only on the control database. */
     bool has_snapshots;
@@ -136,6 +139,8 @@ void sg_startup_feed(struct sg_session *s);
 void sg_session_relay(struct sg_session *s, struct sg_span first);
 /* AuthenticationOk came for a console client (startup.c). */
 void sg_startup_to_console(struct sg_session *s);
+/* Cancels what runs on the server. */
+void sg_session_cancel(struct sg_session *s);
 /* Drops the hold taken for a callback; may free the session. */
 void sg_session_release(struct sg_session *s);
 void sg_session_read_client(struct sg_session *s, bool on);

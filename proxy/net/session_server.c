@@ -265,7 +265,8 @@ static enum sg_verdict on_ready(struct sg_session *s, const struct sg_message *m
         return SG_FORWARD;
     }
     s->tx_status = status;
-    s->is_copy_in = false;
+    s->is_copy_in = s->is_overdue = false;
+    s->since_ms = uv_now(&s->worker->loop);
     if (!is_front_hidden(s)) {
         sg_buf_free(&s->renewal_error); /* of the Query that this answers */
     }
@@ -387,6 +388,7 @@ enum sg_verdict sg_server_decide(void *owner, const struct sg_message *m) {
         return on_row_description(s);
     case 'G':
     case 'W':
+        s->is_replicating |= m->type == 'W';
         return on_copy_in(s, m);
     case 'E': {
         enum sg_verdict verdict = on_error(s, m);

@@ -1,6 +1,7 @@
 #include "worker.h"
 
 #include "cancel.h"
+#include "deadlines.h"
 #include "session.h"
 #include "survey.h"
 
@@ -189,6 +190,7 @@ static void on_wake(uv_async_t *async) {
     if (atomic_load(&w->is_stopping)) {
         for_each_session(w, sg_session_close);
         sg_cancel_stop_all(w);
+        uv_close((uv_handle_t *)&w->deadlines, NULL);
         uv_close((uv_handle_t *)async, NULL);
     } else if (atomic_load(&w->is_draining)) {
         for_each_session(w, sg_session_drain);
@@ -221,6 +223,7 @@ struct sg_worker *sg_worker_start(struct sg_shared *shared, void (*on_empty)(voi
         abort();
     }
     w->wake.data = w;
+    sg_deadlines_start(w);
     w->seat = sg_hub_attach(shared->config.hub, wake_cb, w);
     if (uv_thread_create(&w->thread, run, w) < 0) {
         abort();

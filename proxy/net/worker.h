@@ -111,6 +111,7 @@ struct sg_worker {
     struct sg_journal journal;
     _Atomic(struct sg_survey *) survey; /* any thread: a mailbox, see survey.h */
     struct sg_cancel *cancels;          /* under way */
+    uv_timer_t deadlines;               /* running while there are any */
     uint8_t read_buf[SG_READ_BYTES];
     uint8_t plain_buf[SG_PLAIN_BYTES];
 };

@@ -207,3 +207,53 @@ def test_one_answer_to_each_kind_of_garbage(start_segue):
             except ConnectionResetError:
                 got = b""
             assert (error_fields(got[5:])["C"] if got else None) == sqlstate, garbage
+
+
+def test_a_statement_that_runs_too_long_is_cancelled(start_segue, database):
+    segue = start_segue(options=["--set", "query_timeout=1"])
+    conn = segue.connect(database)
+    with conn.cursor() as cursor:
+        for _ in range(2):  # and the next one has its own time
+            with pytest.raises(psycopg2.errors.QueryCanceled):
+                cursor.execute("SELECT pg_sleep(300)")
+        cursor.execute("SELECT 1")
+        assert cursor.fetchone() == (1,)
+    conn.close()
+    assert "longer than query_timeout" in segue.log_text()
+
+
+def query(sql):
+    return b"Q" + struct.pack("!i", len(sql) + 5) + sql + b"\0"
+
+
+def logged_in(segue, *queries):
+    """A client that has said all it will say."""
+    client = connect(segue)
+    client.sendall(startup() + b"".join(map(query, queries)))
+    return client
+
+
+def test_a_client_that_is_idle_too_long_is_dropped(start_segue, database):
+    segue = start_segue(options=["--set", "client_idle_timeout=1"])
+    busy, in_transaction = segue.connect(database), segue.connect(database)
+    in_transaction.autocommit = False
+    in_transaction.cursor().execute("SELECT 1")
+    with logged_in(segue, b"SELECT 1") as idle:
+        busy.cursor().execute("SELECT pg_sleep(3)")
+        last = everything(idle)
+    assert b"C57P05\0" in last and b"client_idle_timeout" in last and b"D\0\0\0\x0b" in last
+    in_transaction.cursor().execute("SELECT 1")
+    in_transaction.close()
+    busy.close()
+
+
+def test_a_client_that_is_idle_in_a_transaction_too_long_is_dropped(start_segue, database):
+    segue = start_segue(options=["--set", "idle_transaction_timeout=1"])
+    idle = segue.connect(database)
+    with logged_in(segue, b"BEGIN", b"CREATE TABLE never (id int)") as in_transaction:
+        last = everything(in_transaction)
+    assert b"C25P03\0" in last and b"idle_transaction_timeout" in last
+    with idle.cursor() as cursor:
+        cursor.execute("SELECT to_regclass('never')")
+        assert cursor.fetchone() == (None,)
+    idle.close()
