@@ -1,6 +1,6 @@
 /*
- * convert — PostgreSQL's raw nodes into ours: expressions in convert_expr.c, queries in convert.c. Included only by
- * files that include postgres.h.
+ * convert — PostgreSQL's raw nodes into ours: expressions in convert_expr.c, queries in convert.c, statements around
+ * them in convert_statement.c. Included only by files that include postgres.h.
  *
  * Nodes are passed as const void *: their types are PostgreSQL's, and not for headers of ours.
  */
@@ -26,6 +26,9 @@ struct sg_convert {
     int ctes; /* so far */
 };
 
+/* A statement of any kind; out->at and out->len are the caller's to set. */
+void sg_convert_statement(struct sg_convert *cv, struct sg_statement *out, const void *statement);
+
 /* node: a SelectStmt, InsertStmt, UpdateStmt, DeleteStmt or MergeStmt. cv->unsupported is set if it is none. */
 struct sg_query *sg_convert_query(struct sg_convert *cv, const void *node);
 /* A RangeVar. */
@@ -48,5 +51,14 @@ const char *sg_convert_name(struct sg_convert *cv, const char *name);
 
 /* Records the first reason; answers false. */
 bool sg_convert_give_up(struct sg_convert *cv, const char *what);
+
+/* DDL for the catalog (convert_ddl.c): what the statements say is added to ddl. */
+struct sg_ddl_reader {
+    struct sg_arena *arena;
+    struct sg_tokens tokens; /* of the whole text */
+    struct sg_ddl ddl;
+    size_t cap;
+};
+void sg_convert_ddl(struct sg_ddl_reader *reader, const void *statement);
 
 #endif
