@@ -107,7 +107,7 @@ static void resolve_bare(struct sg_context *cx, struct sg_node *node, const stru
     entry = sg_lookup_entry(scope, NULL, name);
     struct sg_entry *column_entry;
     if (entry && entry->table && sg_lookup_column(scope, name, &column_entry) == SG_LOOKUP_NONE)
-        sg_whole_row(cx, entry, node, false);
+        sg_whole_row(cx, entry, node);
 }
 
 static void resolve_column(struct sg_context *cx, struct sg_node *node, const struct sg_scope *scope) {
@@ -116,7 +116,7 @@ static void resolve_column(struct sg_context *cx, struct sg_node *node, const st
         struct sg_entry *entry =
             n ? sg_lookup_entry(scope, n > 1 ? node->names.v[n - 2] : NULL, node->names.v[n - 1]) : NULL;
         if (entry)
-            sg_whole_row(cx, entry, node, false);
+            sg_whole_row(cx, entry, node);
         return;
     }
     if (n == 1) {

@@ -22,34 +22,37 @@ void sg_star_output(struct sg_context *cx, const struct sg_table *table, bool co
 }
 
 static const char *star_item(struct sg_context *cx, const struct sg_table *table, const char *qualifier,
-                             const char *label, bool labelled) {
+                             const char *label) {
     const struct sg_table_mapping *m = sg_table_mapping(table, label);
     const char *physical = m ? sg_mapping_read_name(m->mapping) : label;
     const char *name = sg_ident(cx, physical);
     if (qualifier)
         name = sg_arena_printf(cx->arena, "%s.%s", qualifier, name);
-    if (labelled && strcmp(physical, label) != 0)
+    if (strcmp(physical, label) != 0)
         name = sg_arena_printf(cx->arena, "%s AS %s", name, sg_ident(cx, label));
     return name;
 }
 
-static const char *star_list(struct sg_context *cx, const struct sg_table *table, const char *qualifier, bool counted,
-                             bool labelled) {
+const char *sg_star_text(struct sg_context *cx, const struct sg_table *table, const char *qualifier, bool counted) {
     struct sg_output output = {0};
     sg_star_output(cx, table, counted, &output);
     const char *text = "";
     for (size_t i = 0; i < output.n; i++)
         text = sg_arena_printf(cx->arena, "%s%s%s", text, i ? ", " : "",
-                               star_item(cx, table, qualifier, output.v[i].name, labelled));
+                               star_item(cx, table, qualifier, output.v[i].name));
     return text;
 }
 
-const char *sg_star_text(struct sg_context *cx, const struct sg_table *table, const char *qualifier, bool counted) {
-    return star_list(cx, table, qualifier, counted, true);
-}
-
-const char *sg_star_values(struct sg_context *cx, const struct sg_table *table, const char *qualifier) {
-    return star_list(cx, table, qualifier, true, false);
+const char *sg_star_values(struct sg_context *cx, const struct sg_table *table, const char *qualifier, bool replaced) {
+    struct sg_output output = {0};
+    sg_star_output(cx, table, true, &output);
+    const char *text = "";
+    for (size_t i = 0; i < output.n; i++) {
+        const struct sg_table_mapping *m = replaced ? NULL : sg_table_mapping(table, output.v[i].name);
+        const char *name = m ? sg_mapping_read_name(m->mapping) : output.v[i].name;
+        text = sg_arena_printf(cx->arena, "%s%s%s.%s", text, i ? ", " : "", qualifier, sg_ident(cx, name));
+    }
+    return text;
 }
 
 /* How an entry is named in this scope: with its schema where the table's name alone would be two tables'. */

@@ -10,8 +10,8 @@ void sg_star_output(struct sg_context *cx, const struct sg_table *table, bool co
 /* The same as a select list: q.user_id, q.nickname, q.nickname AS username. qualifier may be NULL. */
 const char *sg_star_text(struct sg_context *cx, const struct sg_table *table, const char *qualifier, bool counted);
 
-/* The values alone, their number counted: for ROW(...). */
-const char *sg_star_values(struct sg_context *cx, const struct sg_table *table, const char *qualifier);
+/* The values alone, their number counted: for ROW(...). replaced: of the sub-select in the table's place. */
+const char *sg_star_values(struct sg_context *cx, const struct sg_table *table, const char *qualifier, bool replaced);
 
 /* Expands a `*` or `q.*` of a select list or RETURNING, if a mapped table is concerned, and tells what it outputs. */
 void sg_star_target(struct sg_context *cx, struct sg_scope *scope, const struct sg_target *target, bool counted,

@@ -15,16 +15,12 @@ static const char *row_text(struct sg_context *cx, const struct sg_entry *entry,
                            sg_star_text(cx, entry->table, name, false), name);
 }
 
-/* The row, or its columns, made where they are used. */
-static void make_row(struct sg_context *cx, struct sg_entry *entry, const struct sg_node *node, bool counted) {
-    const char *name = sg_ident(cx, entry->name);
-    const char *text = counted ? sg_star_values(cx, entry->table, name) : row_text(cx, entry, name);
+static struct sg_change *replace_reference(struct sg_context *cx, const struct sg_node *node, const char *text) {
     size_t at = (size_t)node->at;
-    struct sg_change *change = sg_edit_replace(&cx->edits, at, reference_end(cx, node) - at, sg_span_of(text));
-    change->unless = &entry->replaced;
+    return sg_edit_replace(&cx->edits, at, reference_end(cx, node) - at, sg_span_of(text));
 }
 
-void sg_whole_row(struct sg_context *cx, struct sg_entry *entry, struct sg_node *node, bool counted) {
+void sg_whole_row(struct sg_context *cx, struct sg_entry *entry, const struct sg_node *node) {
     if (!entry->table)
         return;
     sg_note_star(cx, entry->table);
@@ -32,8 +28,15 @@ void sg_whole_row(struct sg_context *cx, struct sg_entry *entry, struct sg_node 
         return;
     entry->is_whole_row = true;
     entry->replaced |= !entry->is_target;
-    entry->replaced_as_old |= counted;
-    make_row(cx, entry, node, counted);
+    replace_reference(cx, node, row_text(cx, entry, sg_ident(cx, entry->name)))->unless = &entry->replaced;
+}
+
+/* In ROW(u.*) the star counts columns; nothing else depends on it. */
+static void list_columns(struct sg_context *cx, struct sg_entry *entry, const struct sg_node *node) {
+    const char *name = sg_ident(cx, entry->name);
+    sg_note_star(cx, entry->table);
+    replace_reference(cx, node, sg_star_values(cx, entry->table, name, false))->unless = &entry->replaced;
+    replace_reference(cx, node, sg_star_values(cx, entry->table, name, true))->when = &entry->replaced;
 }
 
 void sg_resolve_row(struct sg_context *cx, struct sg_node *row, const struct sg_scope *scope) {
@@ -41,8 +44,8 @@ void sg_resolve_row(struct sg_context *cx, struct sg_node *row, const struct sg_
         struct sg_node *kid = row->kids.v[i];
         if (kid->kind == SG_NODE_COLUMN && kid->star && kid->names.n) {
             struct sg_entry *entry = sg_lookup_entry(scope, NULL, kid->names.v[kid->names.n - 1]);
-            if (entry)
-                sg_whole_row(cx, entry, kid, true);
+            if (entry && entry->table)
+                list_columns(cx, entry, kid);
         } else {
             sg_resolve_expr(cx, kid, scope);
         }

@@ -10,8 +10,8 @@
 
 #include "scope.h"
 
-/* node, a column reference, means a row of entry, or with a star all its columns. counted: their number matters. */
-void sg_whole_row(struct sg_context *cx, struct sg_entry *entry, struct sg_node *node, bool counted);
+/* node, a column reference, means a row of entry. */
+void sg_whole_row(struct sg_context *cx, struct sg_entry *entry, const struct sg_node *node);
 
 /* ROW(...): ROW(u.*) counts columns; f(u.*) sees one row. */
 void sg_resolve_row(struct sg_context *cx, struct sg_node *row, const struct sg_scope *scope);
