@@ -204,6 +204,7 @@ static const struct sg_plan *plan_with_facts(struct sg_session *s, struct sg_req
         request->is_doubtful = s->facts.is_doubtful;
         request->facts = (struct sg_span){(const char *)text->data, text->len};
         const struct sg_plan *plan = sg_rewriter_plan(s->worker->rewriter, s->pin->snapshot, request);
+        sg_worker_count_plans(s->worker);
         if (!plan || plan->action != SG_ASK || !sg_facts_compose(&s->facts, plan->asks, plan->asks_len, text)) {
             return plan;
         }
