@@ -74,9 +74,16 @@ static void replace_default(struct sg_context *cx, const struct sg_table *table,
 static void type_source(struct sg_context *cx, const struct sg_table *table, const struct sg_query *q,
                         const char *const *written, size_t n) {
     if (q->left)
-        return; /* a set operation settles its columns' types by itself, as it would without us */
-    for (size_t i = 0; i < q->targets.n && i < n && !sg_node_expands(q->targets.v[i].expr); i++)
-        type_item(cx, table, q->targets.v[i].expr, written[i]);
+        return;                    /* a set operation settles its columns' types by itself, as it would without us */
+    size_t before = 0, behind = 0; /* a star, which stands for as many columns as are left */
+    for (; before < q->targets.n && before < n && !sg_node_expands(q->targets.v[before].expr); before++)
+        type_item(cx, table, q->targets.v[before].expr, written[before]);
+    for (; before + behind < q->targets.n && before + behind < n; behind++) {
+        const struct sg_node *node = q->targets.v[q->targets.n - 1 - behind].expr;
+        if (sg_node_expands(node))
+            break;
+        type_item(cx, table, node, written[n - 1 - behind]);
+    }
     for (size_t row = 0; q->rows && row < q->rows_len; row++) {
         for (size_t i = 0; i < q->rows[row].n && i < n; i++) {
             const struct sg_node *node = q->rows[row].v[i];
