@@ -76,6 +76,11 @@ size_t sg_catalog_add_relation(struct sg_catalog *catalog, const char *schema, c
     return catalog->relations_len++;
 }
 
+void sg_catalog_set_functions(struct sg_catalog *catalog, bool may_set_path, bool may_hide) {
+    catalog->functions_may_set_path = may_set_path;
+    catalog->functions_may_hide = may_hide;
+}
+
 static struct sg_column copy_column(struct sg_arena *arena, const struct sg_column *column) {
     struct sg_column copy = *column;
     copy.name = sg_arena_strdup(arena, column->name);

@@ -30,6 +30,7 @@ struct sg_catalog {
     size_t relations_len, relations_cap;
     struct sg_catalog_link *links; /* as far as DDL told; who asks the server brings members along */
     size_t links_len, links_cap;
+    bool functions_may_set_path, functions_may_hide;
 };
 
 bool sg_catalog_find(const struct sg_catalog *catalog, const char *schema, const char *name, size_t *ret_index);

@@ -180,8 +180,8 @@ bool sg_questions_refuse_late(struct sg_context *cx) {
 
 /* Can the only table of this name in the catalog be hidden by another that the catalog does not know? */
 static bool is_doubtful(const struct sg_context *cx, const struct sg_from *from) {
-    return !from->schema &&
-           (cx->request->is_doubtful || (cx->is_shifting && cx->hides_names) || strncmp(from->name, "pg_", 3) == 0);
+    return !from->schema && (cx->request->is_doubtful || cx->snapshot->catalog->functions_may_hide ||
+                             (cx->is_shifting && cx->hides_names) || strncmp(from->name, "pg_", 3) == 0);
 }
 
 static bool has_same_columns(const struct sg_relation *a, const struct sg_relation *b) {

@@ -232,6 +232,10 @@ uint64_t sg_snapshot_epoch(const struct sg_snapshot *snapshot) {
     return snapshot->epoch;
 }
 
+bool sg_snapshot_is_fickle(const struct sg_snapshot *snapshot) {
+    return snapshot->catalog->functions_may_set_path || snapshot->catalog->functions_may_hide;
+}
+
 size_t sg_snapshot_mappings(const struct sg_snapshot *snapshot) {
     return snapshot->mappings_len;
 }

@@ -41,6 +41,9 @@ void sg_catalog_free(struct sg_catalog *catalog); /* only if it never went into 
 size_t sg_catalog_add_relation(struct sg_catalog *catalog, const char *schema, const char *name, char kind);
 /* In attnum order; strings are copied. */
 void sg_catalog_add_column(struct sg_catalog *catalog, size_t relation, const struct sg_column *column);
+/* Functions of the database may change the session's search_path or role; they may make temporary tables of mapped
+ * tables' names. Then what a name means can change with any statement that calls one. */
+void sg_catalog_set_functions(struct sg_catalog *catalog, bool may_set_path, bool may_hide);
 /* CREATE TABLE (also PARTITION OF, INHERITS, LIKE), ALTER TABLE ADD and DROP COLUMN, ATTACH PARTITION, INHERIT; other
  * statements are ignored. For `segue rewrite`. */
 bool sg_catalog_add_ddl(struct sg_catalog *catalog, struct sg_span ddl, struct sg_error *reterr);
@@ -99,6 +102,8 @@ struct sg_snapshot *sg_snapshot_new(uint64_t epoch, struct sg_catalog *catalog, 
 struct sg_snapshot *sg_snapshot_ref(struct sg_snapshot *snapshot);
 void sg_snapshot_unref(struct sg_snapshot *snapshot);
 uint64_t sg_snapshot_epoch(const struct sg_snapshot *snapshot);
+/* As sg_catalog_set_functions said: either. */
+bool sg_snapshot_is_fickle(const struct sg_snapshot *snapshot);
 /* Mappings that are in force (not retired). 0: every statement passes. */
 size_t sg_snapshot_mappings(const struct sg_snapshot *snapshot);
 const struct sg_mapping *sg_snapshot_mapping(const struct sg_snapshot *snapshot, size_t i);

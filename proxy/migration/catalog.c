@@ -21,12 +21,37 @@ const char sg_sql_note_members[] =
     " FROM segue.found_member f JOIN segue.migration m ON m.id = f.migration_id AND m.phase <> 'retired'"
     " WHERE f.shape IS NOT NULL ON CONFLICT DO NOTHING";
 
+/*
+ * Functions that may leave the session with another search_path or role (their own SET clause does not), and such as
+ * may make a temporary table that hides a mapped one. What an extension brings puts things back, or is called once by
+ * hand.
+ */
+#define USER_FUNCTIONS                                                                                              \
+    "pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace AND n.nspname NOT IN ('pg_catalog',"                   \
+    " 'information_schema', 'segue') AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_proc'::regclass" \
+    " AND e.objid = p.oid AND e.deptype = 'e')"
+
+static const char functions_sql[] =
+    "SELECT coalesce(bool_or(p.prosrc ~* '\\m(search_path|session_authorization|client_encoding|pg_settings|discard|"
+    "standard_conforming_strings)\\M|\\mset_config\\s*\\(\\s*[^''[:space:]]|\\m(set|reset)\\s+((local|session)\\s+)?"
+    "(role|authorization|names|schema|all)\\M'), false),"
+    " coalesce(bool_or(p.prosrc ~* '\\m(temp|temporary|pg_temp)\\M' AND EXISTS (SELECT FROM segue.target t"
+    "   WHERE position(lower(t.relname) IN lower(p.prosrc)) > 0)), false) FROM " USER_FUNCTIONS;
+
+/* What else a name's meaning depends on: functions as above, rights on schemas, the server's configuration. */
+#define SURROUNDINGS                                                                                                 \
+    "(SELECT sum(hashtextextended(concat_ws('.', p.oid, p.xmin), 0)) FROM pg_proc p JOIN pg_namespace n ON n.oid = " \
+    "p.pronamespace"                                                                                                 \
+    "   WHERE p.oid >= 16384 AND n.nspname <> 'segue' AND n.nspname !~ '^pg_(toast_)?temp_'),"                       \
+    " (SELECT sum(hashtextextended(concat_ws('.', n.oid, n.nspname, n.nspacl), 0)) FROM pg_namespace n"              \
+    "   WHERE n.nspname !~ '^pg_(toast_)?temp_'), pg_conf_load_time()"
+
 /* Values, not xmin: TRUNCATE and REINDEX change nothing that a statement's meaning depends on. A default that is set
  * anew gets a new row in pg_attrdef. */
 static const char digest_sql[] =
     "SELECT concat_ws('/', count(*), sum(hashtextextended(concat_ws('.', c.oid, n.nspname, c.relname, c.relkind,"
     "   a.attnum, a.attname, a.atttypid, d.oid, a.attgenerated, a.attidentity), 0)),"
-    "   (SELECT sum(hashtextextended(concat_ws('<', inhrelid, inhparent), 0)) FROM pg_inherits))"
+    "   (SELECT sum(hashtextextended(concat_ws('<', inhrelid, inhparent), 0)) FROM pg_inherits), " SURROUNDINGS ")"
     " FROM " USER_RELATIONS " LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
     " LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum";
 
@@ -86,6 +111,15 @@ static struct sg_catalog *load_relations(PGconn *conn, struct sg_characters *cha
     sg_characters_add(characters, rows);
     PQclear(rows);
     return catalog;
+}
+
+static bool load_functions(PGconn *conn, struct sg_catalog *catalog, struct sg_error *reterr) {
+    PGresult *row = sg_db_query(conn, functions_sql, 0, NULL, reterr);
+    if (row) {
+        sg_catalog_set_functions(catalog, flag(row, 0, 0), flag(row, 0, 1));
+    }
+    PQclear(row);
+    return row != NULL;
 }
 
 /* Rows of mappings_sql as mappings: consecutive rows with the same id are one mapping, with the same table one shape.
@@ -164,7 +198,7 @@ static struct sg_snapshot *load_in_transaction(PGconn *conn, struct sg_catalog_s
     sg_characters_add(characters, rows);
     struct sg_catalog *catalog = load_relations(conn, characters, reterr);
     struct sg_snapshot *snapshot = NULL;
-    if (catalog && sg_charset_load(conn, catalog, characters, reterr)) {
+    if (catalog && load_functions(conn, catalog, reterr) && sg_charset_load(conn, catalog, characters, reterr)) {
         snapshot = join_mappings((next->row_epoch << SG_EPOCH_SHIFT) + next->reloads, catalog, rows, reterr);
     } else if (catalog) {
         sg_catalog_free(catalog);
@@ -201,7 +235,7 @@ bool sg_catalog_digest(PGconn *conn, struct sg_catalog_digest *ret_digest, struc
     if (!row) {
         return false;
     }
-    /* A count and a sum of 64-bit hashes, in decimal. */
+    /* A count and sums of 64-bit hashes, in decimal; a time. */
     strncpy(ret_digest->text, PQgetvalue(row, 0, 0), sizeof(ret_digest->text) - 1);
     ret_digest->text[sizeof(ret_digest->text) - 1] = '\0';
     PQclear(row);

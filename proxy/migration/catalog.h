@@ -13,9 +13,10 @@
 
 #define SG_EPOCH_SHIFT 24 /* a reload every two seconds for a year */
 
-/* Enough of a digest to see that a relation or column came, went or changed. */
+/* Enough of a digest to see that a relation or column came, went or changed; or a function, a schema, the server's
+ * configuration, on which it may depend what a name means. */
 struct sg_catalog_digest {
-    char text[96];
+    char text[192];
 };
 
 struct sg_catalog_state {

@@ -296,7 +296,8 @@ void sg_facts_note_query(struct sg_session *s, struct sg_span sql, const struct 
         return;
     }
     bool is_run = ops->n == 1 && ops->statements == 1 && ops->v[0].kind == SG_PREPARED_RUN;
-    sg_facts_note(&s->facts, is_run ? effect_of_run(s, &ops->v[0]) : sg_text_effect(sql));
+    enum sg_effect effect = is_run ? effect_of_run(s, &ops->v[0]) : sg_text_effect(sql);
+    sg_facts_note(&s->facts, sg_snapshot_is_fickle(s->pin->snapshot) ? SG_EFFECT_CHANGES : effect);
 }
 
 void sg_facts_note_parse(struct sg_session *s, struct sg_span sql) {
@@ -312,7 +313,8 @@ void sg_facts_note_bind(struct sg_session *s, const struct sg_version *v) {
 }
 
 void sg_facts_note_run(struct sg_session *s, bool is_function) {
-    sg_facts_note(&s->facts, is_function ? SG_EFFECT_CHANGES : s->bound_effect);
+    bool is_fickle = s->pin && s->pin->mappings > 0 && sg_snapshot_is_fickle(s->pin->snapshot);
+    sg_facts_note(&s->facts, is_function || is_fickle ? SG_EFFECT_CHANGES : s->bound_effect);
 }
 
 void sg_facts_message_over(struct sg_session *s) {

@@ -289,6 +289,46 @@ def test_copy_goes_where_the_name_leads(world):
     assert world.both("a")[2] == (3, "a three", "a three") and world.old("b")[2] == (3, "b three")
 
 
+# ---- Functions ----
+
+def test_functions_that_set_the_path(cluster, database, make_world):
+    """Nobody sees in a statement what a function does: where there are such, nothing is taken for granted."""
+    conn = cluster.connect(database)
+    conn.autocommit = True
+    conn.cursor().execute("""
+        CREATE FUNCTION to_tenant(name text) RETURNS void LANGUAGE plpgsql AS
+            $$ BEGIN EXECUTE format('SET search_path = %I', name); END $$""")
+    conn.close()
+    world = make_world("a")
+    w = world.wire()
+    w.prepare("go", "SELECT public.to_tenant($1)")
+    w.query("SET search_path = a").raise_error()
+    w.query("SET search_path = public").raise_error()
+    for schema in "abacba":
+        w.query(f"SELECT public.to_tenant('{schema}')").raise_error()
+        assert w.query("SELECT nickname FROM users WHERE id = 1").raise_error().rows == [(f"{schema} one",)]
+        w.run("go", "b")
+        w.send(w.bind("go", (schema,)), w.execute(), w.parse("", "UPDATE users SET nickname = nickname || '' RETURNING nickname"),
+               w.bind(""), w.execute(), w.sync())
+        assert Answer(w.until_ready()).raise_error().rows[1] == (f"{schema} one",)
+    w.close()
+
+
+def test_functions_that_make_temporary_tables(database, segue, direct):
+    direct.cursor().execute("""
+        CREATE TABLE people (id int PRIMARY KEY, nickname text);
+        INSERT INTO people VALUES (1, 'real');
+        CREATE FUNCTION hide() RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+            CREATE TEMP TABLE People AS SELECT 1 AS id, 'hidden'::text AS nickname; END $$""")
+    segue.console.run("CREATE MIGRATION m ON people RENAME COLUMN nickname TO username")
+    segue.console.start("m")
+    w = Wire(segue.port, database)
+    assert w.query("SELECT username FROM people").raise_error().rows == [("real",)]
+    w.query("SELECT hide()").raise_error()
+    assert w.query("UPDATE people SET nickname = nickname || '!' RETURNING nickname").raise_error().rows == [("hidden!",)]
+    w.close()
+
+
 # ---- Several statements in one message ----
 
 def test_statements_behind_a_set_in_one_message(world):
