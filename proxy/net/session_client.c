@@ -171,7 +171,10 @@ enum sg_verdict sg_client_decide(void *owner, const struct sg_message *m) {
         }
     }
     s->probe.is_query = m->type == 'Q';
-    enum sg_verdict verdict = on_message(s, m);
+    enum sg_verdict verdict = sg_facts_before_message(s);
+    if (verdict == SG_FORWARD) {
+        verdict = on_message(s, m);
+    }
     if (verdict != SG_STALL) {
         sg_facts_message_over(s);
     }

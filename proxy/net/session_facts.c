@@ -152,7 +152,7 @@ static enum sg_verdict ask_or_not(struct sg_session *s, const struct sg_plan *pl
 }
 
 /* The message in hand has been answered by what became of the probe, or the server would not have answered it. */
-static enum sg_verdict give_up(struct sg_session *s) {
+static enum sg_verdict drop_message(struct sg_session *s) {
     static const uint8_t sync[] = {'S', 0, 0, 0, 4};
     bool needs_ready = s->probe.state == SG_PROBE_FAILED && s->probe.is_query && !s->probe.is_synced;
     if (needs_ready) { /* a Query that fails is followed by ReadyForQuery, wherever it stands */
@@ -222,12 +222,6 @@ enum sg_verdict sg_facts_plan(struct sg_session *s, struct sg_span sql, enum sg_
     if (!s->has_facts_begun) {
         begin(s);
     }
-    if (s->probe.state == SG_PROBE_ASKED) {
-        return sg_session_stall(s, UINT32_MAX);
-    }
-    if (s->probe.state == SG_PROBE_FAILED || s->probe.state == SG_PROBE_SKIPPED) {
-        return give_up(s);
-    }
     sg_facts_refresh(&s->facts, s->pin->epoch, s->batch);
     if (must_settle(s, sql)) {
         return ask_or_not(s, NULL, ret_planned);
@@ -280,6 +274,20 @@ const struct sg_plan *sg_facts_plan_again(struct sg_session *s, struct sg_span s
     struct sg_request request = request_of(s, sql, star, false);
     const struct sg_plan *plan = plan_with_facts(s, &request);
     return plan && plan->action == SG_REWRITE ? plan : NULL;
+}
+
+enum sg_verdict sg_facts_before_message(struct sg_session *s) {
+    switch (s->probe.state) {
+    case SG_PROBE_ASKED:
+        return sg_session_stall(s, UINT32_MAX);
+    case SG_PROBE_FAILED:
+    case SG_PROBE_SKIPPED:
+        return drop_message(s);
+    case SG_PROBE_NONE:
+    case SG_PROBE_ANSWERED:
+        break;
+    }
+    return SG_FORWARD;
 }
 
 /* ---- What is sent ---- */

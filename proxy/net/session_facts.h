@@ -44,6 +44,9 @@ void sg_facts_note_parse(struct sg_session *s, struct sg_span sql);
 void sg_facts_note_bind(struct sg_session *s, const struct sg_version *v);
 /* A portal, or a function. */
 void sg_facts_note_run(struct sg_session *s, bool is_function);
+/* Before anything is decided on a message of the client. SG_FORWARD: go on. Otherwise it is the one that waits for an
+ * answer, whatever has become of what it names meanwhile: it waits on, or is dropped. */
+enum sg_verdict sg_facts_before_message(struct sg_session *s);
 /* A message of the client has been decided on. */
 void sg_facts_message_over(struct sg_session *s);
 

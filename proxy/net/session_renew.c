@@ -165,6 +165,9 @@ enum sg_verdict sg_renew_before_use(struct sg_session *s, struct sg_span name, s
     if (is_right(s, v) || is_known_failed(s)) {
         return SG_FORWARD;
     }
+    if (v->is_pending && v->batch != s->batch && !s->is_copy_in) {
+        return sg_session_stall(s, UINT32_MAX); /* likewise: if it fails, nothing is to be asked for it */
+    }
     switch (look_at(s, v, &planned, &err)) {
     case RIGHT_AS_IT_IS:
         break;
@@ -198,6 +201,9 @@ enum sg_renewal sg_renew_before_query(struct sg_session *s, struct sg_span name,
     bool is_open = v && may_fall_back(s, v);
     if (!v || (v->is_gone && !is_open) || (is_right(s, v) && !is_open) || s->is_copy_in) {
         return SG_RENEWAL_NONE; /* a Query ends a COPY with an error, and is not run itself */
+    }
+    if (v->is_pending && !is_settled && !s->is_unsynced) {
+        return SG_RENEWAL_WAIT;
     }
     enum need need = is_open ? TO_RENEW : look_at(s, v, &planned, reterr);
     if (need == TO_WAIT || need == OVER) {

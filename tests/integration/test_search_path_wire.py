@@ -55,6 +55,24 @@ def test_behind_an_error_nothing_is_asked(world):
     w.close()
 
 
+def test_a_statement_that_is_asked_about_and_does_not_come_to_be(world):
+    """Its Parse fails in the batch before, and that is not known yet when it is used. The same to segue and to the server."""
+    heard = []
+    for port in (world.segue.port, world.cluster.port):
+        w = Wire(port, world.database)
+        for _ in range(10):
+            w.send(message(b"Q", b"BEGIN\0"), message(b"Q", b"SET LOCAL search_path = a\0"),
+                   w.parse("s0", "INSERT INTO users (id, nope) VALUES (1, 'x') RETURNING nickname"), w.sync(),
+                   w.describe("s0"), w.bind("s0"), w.execute(), w.sync(), w.close_statement("s0"), w.sync(),
+                   message(b"Q", b"ROLLBACK\0"), message(b"Q", b"BEGIN\0"), message(b"Q", b"SET LOCAL search_path = b\0"),
+                   message(b"Q", b"DELETE FROM users WHERE nickname = 'b one'; SELECT nickname FROM users\0"),
+                   message(b"Q", b"ROLLBACK\0"))
+            answers = [Answer(w.until_ready()) for _ in range(10)]
+            heard.append([(a.kinds, a.rows, a.error and a.error.sqlstate) for a in answers])
+        w.close()
+    assert heard[:10] == heard[10:]
+
+
 def test_a_query_in_the_middle_of_a_batch(world):
     w = world.wire(search_path="a")
     w.send(w.parse("", "SELECT 1"), w.bind(""), w.execute(), message(b"Q", b"SELECT nickname FROM users WHERE id = 1\0"),
