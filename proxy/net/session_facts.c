@@ -173,8 +173,7 @@ static bool is_sensitive(struct sg_span sql) {
 }
 
 static bool must_settle(const struct sg_session *s, struct sg_span sql) {
-    return s->facts.is_unsettled && !s->probe.is_settled && is_sensitive(sql) &&
-           sg_prefilter_may_match(s->pin->snapshot, sql, s->encoding);
+    return s->facts.is_unsettled && !s->probe.is_settled && is_sensitive(sql);
 }
 
 /* The first statement under mappings, or the first again. Temporary tables may have been made before anybody looked. */
