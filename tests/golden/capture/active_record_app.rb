@@ -3,6 +3,8 @@
 require "active_record"
 
 NAME = ENV.fetch("NAME").to_sym
+# A column, or an index by its name.
+UNIQUE_BY = ENV.fetch("UNIQUE_BY", NAME).to_sym
 ActiveRecord::Base.establish_connection(
   adapter: "postgresql", host: ENV.fetch("PGHOST"), port: ENV.fetch("PGPORT"), database: ENV.fetch("PGDATABASE"),
   username: "postgres"
@@ -50,7 +52,7 @@ def writes
   mark "Update through a join", "Active Record makes a sub-query of it."
   User.joins(:posts).where(posts: { title: "second" }).update_all(NAME => "author")
   mark "Upsert", "`upsert_all` on the name: what is there already gets every other column."
-  User.upsert_all([{ NAME => "ann", email: "new@example.org", created_at: Time.now, updated_at: Time.now }], unique_by: NAME)
+  User.upsert_all([{ NAME => "ann", email: "new@example.org", created_at: Time.now, updated_at: Time.now }], unique_by: UNIQUE_BY)
   mark "Upsert on the key", "The name is what is overwritten."
   User.upsert_all([{ id: 101, NAME => "anna", created_at: Time.now, updated_at: Time.now }], returning: [:id, NAME])
   mark "Find or create", "`find_or_create_by!`."
@@ -115,5 +117,7 @@ def reads
                     "WHERE u.#{NAME} IN (?) GROUP BY u.id ORDER BY u.#{NAME}", %w[ann bob]])
 end
 
-writes
-reads
+ENV.fetch("ROUNDS", "1").to_i.times do
+  writes
+  reads
+end

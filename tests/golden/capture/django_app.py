@@ -127,5 +127,6 @@ def reads():
         list(Post.objects.select_related("user").select_for_update(of=("user",), no_key=True).order_by("id"))
 
 
-writes()
-reads()
+for _ in range(int(os.environ.get("ROUNDS", "1"))):
+    writes()
+    reads()

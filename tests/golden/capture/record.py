@@ -20,20 +20,14 @@ from cases import PHASES  # noqa: E402
 from cluster import Cluster, HOST  # noqa: E402
 from libpq import Connection  # noqa: E402
 from libraries import LIBRARIES  # noqa: E402
+from moment import frozen  # noqa: E402
 from relay import Relay  # noqa: E402
 
 SCHEMA, ROWS = (HERE / "schema.sql").read_text(), (HERE / "rows.sql").read_text()
 SEGUE = Path(os.environ.get("SEGUE_BUILD_DIR", GOLDEN.parents[1] / "build" / "dev")) / "segue"
 NAMES = {"nickname": "the old version", "username": "the new version"}
-# The clock's readings become one moment, so that recording twice gives one text.
-MOMENT = re.compile(r"20\d\d-\d\d-\d\d([ T])\d\d:\d\d:\d\d(\.\d+)?")
 # What a library asks the catalogs about the table is no statement on the table.
 ABOUT_CATALOGS = re.compile(r"pg_catalog|pg_class|pg_attr|information_schema|regclass", re.I)
-
-
-def frozen(text):
-    return None if text is None else MOMENT.sub(
-        lambda m: f"2026-03-04{m[1]}05:06:07" + (".890123456789"[: len(m[2])] if m[2] else ""), text)
 
 
 def make_tables(cluster, name):

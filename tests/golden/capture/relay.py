@@ -81,8 +81,11 @@ class _Client:
 
 
 class Relay:
-    def __init__(self, upstream_port):
-        self.upstream_port, self.seen, self.lock = upstream_port, [], threading.Lock()
+    """on_answer: called with what the server says, a connection's next bytes at a time."""
+
+    def __init__(self, upstream_port, on_answer=lambda data: None):
+        self.upstream_port, self.on_answer = upstream_port, on_answer
+        self.seen, self.lock = [], threading.Lock()
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
 
@@ -119,7 +122,7 @@ class Relay:
             server = socket.create_connection(("127.0.0.1", self.upstream_port))
             reader = _Client(self._remember)
             threading.Thread(target=self._pump, args=(client, server, reader.feed), daemon=True).start()
-            threading.Thread(target=self._pump, args=(server, client, lambda data: None), daemon=True).start()
+            threading.Thread(target=self._pump, args=(server, client, self.on_answer), daemon=True).start()
 
     @staticmethod
     def _pump(source, target, look):
