@@ -54,6 +54,8 @@ static int compare_changes(const void *a, const void *b) {
         return !x->removed ? -1 : 1; /* what is inserted in front of a name stands in front of what it becomes */
     if (x->drops != y->drops)
         return x->drops ? -1 : 1;
+    if (x->sticks != y->sticks)
+        return x->sticks ? 1 : -1;
     return x->order < y->order ? -1 : 1;
 }
 

@@ -23,6 +23,7 @@ struct sg_change {
     struct sg_piece pieces[3];
     const bool *unless; /* dropped when true at render time; NULL: never */
     const bool *when;   /* dropped when false; likewise */
+    bool sticks;        /* an insertion that belongs to the name behind it: what wraps the name goes in front */
     bool drops;         /* removes its range with all changes in it; copies of the place still have it */
 };
 

@@ -80,7 +80,7 @@ static void rename_reference(struct sg_context *cx, struct sg_entry *entry, stru
 /* Says whose column a name is that two entries have while the mapping stands. */
 static void qualify(struct sg_context *cx, const struct sg_entry *entry, const struct sg_node *node) {
     if (entry->name)
-        sg_edit_insert(&cx->edits, (size_t)node->at, "%s.", sg_ident(cx, entry->name));
+        sg_edit_insert(&cx->edits, (size_t)node->at, "%s.", sg_ident(cx, entry->name))->sticks = true;
     else
         sg_fail(cx, node->at, SG_SQLSTATE_AMBIGUOUS_COLUMN, "column reference \"%s\" is ambiguous", node->names.v[0]);
 }

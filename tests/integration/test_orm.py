@@ -144,7 +144,8 @@ def test_through_the_window(start_segue, cluster, database, direct, plain_round,
     segue = start_segue(control=database, options=["--set", f"star={'old' if name == 'nickname' else 'new'}"])
     segue.console.run("CREATE MIGRATION m ON users RENAME COLUMN nickname TO username")
     window = segue.console.window("m")
-    names = {"planned": ["nickname"], "dual_write": ["nickname", "username"], "read_new": ["nickname", "username"], "new_only": ["username"]}
+    both = ["nickname", "username"]
+    names = {"planned": ["nickname"], "dual_write": both, "read_new": both, "new_only": ["username"]}
     phases = list(names)[list(names).index(first):]
     while next(window) != first:
         pass
