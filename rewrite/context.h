@@ -34,6 +34,7 @@ struct sg_context {
     uint64_t concerned;            /* mappings that the refusal is about */
     struct sg_constants constants; /* of the text, whose values nobody saw */
     bool literal_read;             /* somebody read a literal's text after all */
+    bool effect_read;              /* somebody read words (sg_text_effect), which may stand in literals, too */
     bool may_run_apart;            /* a statement of the text may be one that no other may be sent with: CONCURRENTLY */
     struct sg_question *questions; /* latest first */
     bool has_facts;                /* an answer was used */

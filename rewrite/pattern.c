@@ -12,6 +12,7 @@ struct sg_pattern {
     struct sg_splice splice;
     struct bound *bound;
     size_t bound_len;
+    bool by_words;
     struct sg_full_plan *plan; /* every text's; for SG_REWRITE what they share, without text and edits */
 };
 
@@ -68,14 +69,15 @@ static void note_bound(struct sg_pattern *pattern, struct sg_span text, const st
 }
 
 struct sg_pattern *sg_pattern_new(const struct sg_plan *plan, const struct sg_splice *splice, struct sg_span text,
-                                  const struct sg_shape *shape, const struct sg_constants *constants) {
-    if (plan->action == SG_REFUSE || plan->copy)
+                                  const struct sg_shape *shape, const struct sg_constants *constants, bool by_words) {
+    if (plan->action == SG_REFUSE || plan->copy || (by_words && sg_text_effect(text) != SG_EFFECT_NONE))
         return NULL;
     struct sg_pattern *pattern = calloc(1, sizeof *pattern);
     bool *free_ones = calloc(shape->n, sizeof *free_ones);
     if (!pattern || !free_ones)
         abort();
     sg_arena_init(&pattern->arena, 512);
+    pattern->by_words = by_words;
     bool shared = mark_free(text, shape, constants, free_ones) > 0;
     if (shared && plan->action == SG_REWRITE)
         shared = sg_splice_relate(&pattern->arena, splice, shape, &pattern->splice);
@@ -107,7 +109,7 @@ static bool fits(const struct sg_pattern *pattern, struct sg_span text, const st
         if (!sg_span_eq((struct sg_span){text.ptr + literal->at, literal->end - literal->at}, pattern->bound[i].bytes))
             return false;
     }
-    return true;
+    return !pattern->by_words || sg_text_effect(text) == SG_EFFECT_NONE;
 }
 
 struct sg_full_plan *sg_pattern_plan(struct sg_pattern *pattern, struct sg_span text, const struct sg_shape *shape) {

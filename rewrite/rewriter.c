@@ -119,7 +119,7 @@ static struct sg_full_plan *plan_cold(struct sg_rewriter *rw, const struct sg_sn
     sg_rewrite_text(&cx, text);
     struct sg_full_plan *full = settle(&cx, text, &plan, &splice);
     bool shares = shape && !cx.literal_read;
-    *ret_pattern = shares ? sg_pattern_new(&plan, &splice, text, shape, &cx.constants) : NULL;
+    *ret_pattern = shares ? sg_pattern_new(&plan, &splice, text, shape, &cx.constants, cx.effect_read) : NULL;
     sg_arena_reset(&rw->scratch);
     return full;
 }

@@ -208,7 +208,7 @@ void sg_rewrite_text(struct sg_context *cx, struct sg_span text) {
         if (i > 0 && cx->request->can_ask) {
             struct sg_span before = {text.ptr + tree.v[i - 1].at, tree.v[i - 1].len};
             cx->is_shifting |= sg_text_effect(before) != SG_EFFECT_NONE;
-            cx->literal_read = true; /* as words that may have an effect */
+            cx->effect_read = true;
         }
         rewrite_statement(cx, &tree.v[i]);
     }

@@ -159,6 +159,30 @@ Test(pattern, settings_under_which_nothing_is_shared) {
     ALL_PAIRS(pairs, request, false);
 }
 
+/* Several statements, where the server can be asked what names mean: only while none of them can change the answer,
+ * which is judged by words, wherever they stand. */
+Test(pattern, texts_of_several_statements) {
+    static const struct pair alike[] = {
+        {"UPDATE users SET nickname = 'a' WHERE user_id = 1; UPDATE users SET nickname = 'b' WHERE user_id = 2",
+         "UPDATE users SET nickname = '' WHERE user_id = 10; UPDATE users SET nickname = 'it''s' WHERE user_id = 20"},
+        {"SELECT username FROM users WHERE email = 'a'; SELECT 'b', nickname FROM users",
+         "SELECT username FROM users WHERE email = 'of'; SELECT 'set', nickname FROM users"},
+    };
+    static const struct pair others[] = {
+        {"SELECT username FROM users WHERE email = 'a'; SELECT 'b', nickname FROM users",
+         "SELECT username FROM users WHERE email = 'into'; SELECT 'b', nickname FROM users"},
+        {"SELECT username FROM users WHERE email = 'a'; SELECT 'b', nickname FROM users",
+         "SELECT username FROM users WHERE email = 'set_config('; SELECT 'b', nickname FROM users"},
+        {"SELECT username FROM users WHERE email = 'a'; COMMIT; SELECT 'b', nickname FROM users",
+         "SELECT username FROM users WHERE email = 'aa'; COMMIT; SELECT 'b', nickname FROM users"},
+    };
+    struct sg_request request = world_request("");
+    request.search_path = NULL;
+    request.can_ask = true;
+    ALL_PAIRS(alike, request, true);
+    ALL_PAIRS(others, request, false);
+}
+
 /* A text that comes again and again is answered by its own plan, not by its shape's. */
 Test(pattern, a_text_that_comes_again_gets_a_plan_of_its_own) {
     struct sg_snapshot *snapshot = world_users(SG_PHASE_DUAL_WRITE, 1);
