@@ -73,7 +73,7 @@ def prepare(conn, readings=None, counters=()):
     cursor.execute(state_function(readings, counters))
     # Rows come in one order from both sides, although the backfill has moved some.
     for table in TABLES:
-        if table.key:
+        if table.key and not table.is_parted:
             cursor.execute(f"CLUSTER {table.relation} USING {quote(table.name + '_pkey')}")
     cursor.execute("VACUUM ANALYZE")
 

@@ -109,7 +109,7 @@ class Scripts:
         return Case("cursor", steps + [Step(Node(f"CLOSE {name}"))])
 
     def case_current_of(self):
-        table = next(t for t in (self.some_table(0.9) for _ in range(50)) if t.key)
+        table = next((t for t in (self.some_table(0.9) for _ in range(50)) if t.key), MAPPED[0])
         scope_node, entries = self.table_item(table, plain=True)
         scope = Scope(entries)
         list_ = Items(self.targets(scope, depth=1))
@@ -174,7 +174,7 @@ class Scripts:
         how = self.dice.choice(["", " (FORMAT csv)", " (FORMAT csv, HEADER)", " (FORMAT binary)", " WITH (DELIMITER '|', NULL 'nil')",
                                 " CSV HEADER QUOTE '\"'"])
         if self.dice.random() < 0.5:
-            table = self.some_table(0.85)
+            table = next((t for t in (self.some_table(0.85) for _ in range(50)) if not t.is_parted), MAPPED[0])
             node, columns = self.copy_columns(table)
             return Case("copy_out", [Step(Node("COPY ", CopiedTable(node, table, columns, self.shape), " TO STDOUT", how))])
         types = self.some_types()
@@ -202,7 +202,7 @@ class Scripts:
         return [data[a:b] for a, b in zip([0, *cuts], [*cuts, len(data)])]
 
     def copy_in(self):
-        table = next(t for t in (self.some_table(0.85) for _ in range(50)) if t.key)
+        table = next((t for t in (self.some_table(0.85) for _ in range(50)) if t.key), MAPPED[0])
         node, columns = self.copy_columns(table)
         rows = [[self.copy_value(c) for c in columns] for _ in range(self.dice.randrange(0, 4))]
         form = self.dice.randrange(6)

@@ -21,9 +21,11 @@ class Column:
 
 
 class Table:
-    def __init__(self, name, key, columns, schema="public", constraint=None):
+    """One table. parent: of a partition or a child, which is mapped with it. is_parted: it has no rows of its own."""
+
+    def __init__(self, name, key, columns, schema="public", constraint=None, parent=None, is_parted=False):
         self.schema, self.name, self.key, self.columns = schema, name, key, columns
-        self.constraint = constraint
+        self.constraint, self.parent, self.is_parted = constraint, parent, is_parted
         self.is_mapped = any(column.new for column in columns)
 
     @property
@@ -47,6 +49,14 @@ TABLES = [
         C("order_id", "int", required=True), C("body", "json", new="Körper", default=True), C("line", "int", required=True),
         C("state", "mood", new="State", default=True, required=True), C("twice", "int", generated=True), C("label", "ci")],
         constraint="items_pkey"),
+    Table("events", ["id"], [
+        C("id", "int", required=True, unique=True), C("kind", "text", new="type", default=True), C("at", "date"), C("note", "text")],
+        is_parted=True),
+    Table("events_high", ["id"], [
+        C("note", "text"), C("at", "date"), C("kind", "text", new="type", default=True), C("id", "int", required=True, unique=True)],
+        parent="events"),
+    Table("notes", [], [C("id", "int"), C("word", "text", new="Word"), C("seen", "date")]),
+    Table("notes_more", [], [C("id", "int"), C("word", "text", new="Word"), C("seen", "date"), C("extra", "json")], parent="notes"),
     Table("post", ["id"], [
         C("id", "int", unique=True, required=True), C("user_id", "int"), C("nickname", "text"), C("title", "text"),
         C("creator", "text"), C("placed", "date")]),
@@ -59,7 +69,7 @@ TABLES = [
         C("State", "mood")], schema="tenant"),
 ]
 MAPPED = [table for table in TABLES if table.is_mapped]
-MAPPINGS = [(table, column) for table in MAPPED for column in table.columns if column.new]
+MAPPINGS = [(table, column) for table in MAPPED for column in table.columns if column.new and not table.parent]
 
 DDL = f"""
 CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy');
@@ -92,6 +102,18 @@ CREATE TABLE items (
     label text COLLATE ci,
     PRIMARY KEY (order_id, line)
 );
+CREATE TABLE events (
+    id int PRIMARY KEY,
+    kind text DEFAULT 'none',
+    at date,
+    note text,
+    UNIQUE (kind, id)
+) PARTITION BY RANGE (id);
+CREATE TABLE events_low PARTITION OF events FOR VALUES FROM (MINVALUE) TO (100);
+CREATE TABLE events_high (note text, at date, kind text DEFAULT 'none', id int NOT NULL);
+ALTER TABLE events ATTACH PARTITION events_high FOR VALUES FROM (100) TO (MAXVALUE);
+CREATE TABLE notes (id int, word text, seen date);
+CREATE TABLE notes_more (extra jsonb) INHERITS (notes);
 CREATE TABLE post (id int PRIMARY KEY, user_id bigint, nickname text, title text, creator text, placed date);
 CREATE TABLE archive (user_id bigint, nickname varchar(40), username text, score int, born date, "select" date);
 CREATE TABLE people (user_id bigint, nickname varchar(40), email text, score int, born date);
@@ -108,6 +130,10 @@ INSERT INTO orders ("user", placed, note, "Total Price", tags) VALUES ('ann', '2
     ('Cid', '2010-10-10', 'none', 95, '{x,NULL}'), ('eve', '2020-02-02', '', 0, '{b}');
 INSERT INTO items (order_id, body, line, state, label) VALUES (1, '{"a": 1}', 1, 'sad', 'ann'), (1, NULL, 2, 'ok', 'ann'),
     (2, '{"a": 1}', 1, 'happy', NULL), (3, '[1, "x"]', 1, 'ok', 'bob'), (4, '"t"', 2, 'sad', 'x'), (5, '{}', 3, 'happy', '');
+INSERT INTO events VALUES (1, 'ann', '2020-02-02', 'x'), (2, 'bob', NULL, NULL), (5, NULL, '2001-02-03', 'ann'),
+    (101, 'ann', '2020-02-02', 'bob'), (107, 'eve', '1999-12-31', NULL), (120, 'x', NULL, '');
+INSERT INTO notes VALUES (1, 'ann', '2020-02-02'), (2, NULL, NULL);
+INSERT INTO notes_more VALUES (1, 'bob', '2001-02-03', '{"a": 1}'), (3, 'ann', NULL, NULL);
 INSERT INTO post VALUES (1, 1, 'ann', 'one', 'bob', '2020-02-02'), (2, 2, 'bob', 'two', 'ann', NULL),
     (3, 1, 'zoe', NULL, NULL, '2001-02-03'), (4, NULL, NULL, 'ann', 'Cid', '1999-12-31'), (5, 5, 'eve', 'one', '', '2010-10-10'),
     (6, 9, 'ann', 'x', 'eve', NULL);
@@ -143,7 +169,7 @@ def state_function(readings, counters=()):
         for table in TABLES if reading == readings[0] else MAPPED:
             columns = ", ".join(quote(c.new if reading == "new" and c.new else c.name) for c in table.columns)
             texts.append(f"coalesce((SELECT md5(string_agg(r::text, ',' ORDER BY r::text COLLATE \"C\")) FROM "
-                         f"(SELECT {columns} FROM ONLY {table.relation}) r), '')")
+                         f"(SELECT {columns} FROM {'' if table.is_parted else 'ONLY '}{table.relation}) r), '')")
     repaired = [f"(SELECT last_value::text || is_called FROM {counter})" for counter in counters] or ["''"]
     return ("CREATE OR REPLACE FUNCTION oracle_state() RETURNS text[] LANGUAGE plpgsql SET search_path = public AS $$ BEGIN "
             f"RETURN ARRAY[{', '.join(texts)}]; END $$;"

@@ -256,7 +256,7 @@ class Writes:
         if self.dice.random() < 0.7:
             item, entries = self.table_item(self.dice.choice([t for t in MAPPED[:2]] * 2 + [self.keyed()]), self.fresh("s"), plain=True)
             other = entries[0]
-            key = other.columns()[0] if other.table.name != "items" else None
+            key = other.table.column(other.table.key[0]) if len(other.table.key) == 1 else None
         else:
             query = self.grouped_by_one(depth=1)
             alias = self.fresh("s")
@@ -274,14 +274,14 @@ class Writes:
         return Node(word, item), Node(" WHERE ", on)
 
     def keyed(self):
-        return next(t for t in (self.some_table(0.5) for _ in range(50)) if len(t.key) == 1 or t is MAPPED[0])
+        return next((t for t in (self.some_table(0.5) for _ in range(50)) if len(t.key) == 1), MAPPED[0])
 
     def grouped_by_one(self, depth):
         """A query whose first column is a key of it."""
         scope = Scope()
         item, entries = self.table_item(self.keyed(), self.fresh("k"), plain=True)
         scope.entries += entries
-        key = entries[0].columns()[0]
+        key = entries[0].table.column(entries[0].table.key[0])
         list_ = Items([Target(self.ref_to(entries[0], key), "k")] +
                       [Target(self.value(self.some_type(scope), scope, depth), self.fresh("o")) for _ in range(2)], least=2)
         return Select(list_, "SELECT ", list_, " FROM ", item, self.where(scope, 0.3, 1))
