@@ -135,12 +135,16 @@ static void add_function(struct sg_context *cx, const struct sg_from *from, stru
     sg_scope_add(cx, scope, entry);
 }
 
-static void merge_name(struct sg_context *cx, struct sg_scope *scope, const char *name) {
-    const char **bigger = sg_arena_array(cx->arena, const char *, scope->merged.n + 1);
-    for (size_t i = 0; i < scope->merged.n; i++)
-        bigger[i] = scope->merged.v[i];
-    bigger[scope->merged.n] = name;
-    scope->merged = (struct sg_names){bigger, scope->merged.n + 1};
+/* The columns of this name that both sides of a join have, from entry `start` on, are one column to a bare name. */
+static void merge_name(struct sg_context *cx, struct sg_scope *scope, size_t start, const char *name) {
+    for (size_t i = start; i < scope->n; i++) {
+        struct sg_names *merged = &scope->entries[i]->merged;
+        const char **bigger = sg_arena_array(cx->arena, const char *, merged->n + 1);
+        for (size_t k = 0; k < merged->n; k++)
+            bigger[k] = merged->v[k];
+        bigger[merged->n] = name;
+        *merged = (struct sg_names){bigger, merged->n + 1};
+    }
 }
 
 /* USING (nickname): both sides must have a column of that very name. */
@@ -157,7 +161,7 @@ static void join_using(struct sg_context *cx, const struct sg_from *from, struct
             entry->replaced = entry->needs_names = true;
             entry->uses_new |= strcmp(name, m->mapping->new_name) == 0;
         }
-        merge_name(cx, scope, name);
+        merge_name(cx, scope, start, name);
     }
     if (from->using_alias) {
         struct sg_entry *entry = new_entry(cx, from, from->using_alias);
@@ -196,7 +200,7 @@ static struct common look_at_side(const struct sg_scope *scope, size_t first, si
  * the names clients see. With both of them it is only right where the other side has the old name alone, or both by the
  * same mapping: an app written for the old schema does not expect to be joined by the new name.
  */
-static void join_natural_table(struct sg_context *cx, struct sg_scope *scope, struct sg_entry *entry,
+static void join_natural_table(struct sg_context *cx, struct sg_scope *scope, size_t start, struct sg_entry *entry,
                                const struct sg_mapping *m, const struct common *other) {
     bool shows_both = cx->request->star == SG_STAR_BOTH;
     if (other->unknown || (shows_both && other->has_new && !other->is_same_mapping)) {
@@ -206,9 +210,9 @@ static void join_natural_table(struct sg_context *cx, struct sg_scope *scope, st
         sg_note_star(cx, entry->table);
         entry->replaced = entry->needs_names = true;
         if (other->has_old)
-            merge_name(cx, scope, m->old_name);
+            merge_name(cx, scope, start, m->old_name);
         if (other->has_new)
-            merge_name(cx, scope, m->new_name);
+            merge_name(cx, scope, start, m->new_name);
     }
 }
 
@@ -221,7 +225,7 @@ static void join_natural(struct sg_context *cx, struct sg_scope *scope, size_t s
             const struct sg_mapping *m = entry->table->mappings[k].mapping;
             struct common other =
                 i < middle ? look_at_side(scope, middle, end, m) : look_at_side(scope, start, middle, m);
-            join_natural_table(cx, scope, entry, m, &other);
+            join_natural_table(cx, scope, start, entry, m, &other);
         }
     }
 }

@@ -71,23 +71,26 @@ void sg_entry_output(struct sg_context *cx, const struct sg_entry *entry, bool c
     }
 }
 
-static bool is_merged(const struct sg_scope *scope, const char *name) {
-    for (size_t i = 0; i < scope->merged.n; i++)
-        if (strcmp(scope->merged.v[i], name) == 0)
+static bool is_merged(const struct sg_entry *entry, const char *name) {
+    for (size_t i = 0; i < entry->merged.n; i++)
+        if (strcmp(entry->merged.v[i], name) == 0)
             return true;
     return false;
 }
 
 static enum sg_lookup lookup_level(const struct sg_scope *scope, const char *name, struct sg_entry **ret_entry) {
-    if (is_merged(scope, name))
-        return SG_LOOKUP_OTHER;
     struct sg_entry *mapped = NULL, *other = NULL;
     size_t matches = 0;
-    bool unknown = false;
+    bool unknown = false, merged = false, merged_mapped = false;
     for (size_t i = 0; i < scope->n; i++) {
         struct sg_entry *entry = scope->entries[i];
         if (entry->hidden || entry->qualified_only)
             continue;
+        if (is_merged(entry, name)) {
+            merged = true;
+            merged_mapped |= entry->table && sg_table_mapping(entry->table, name);
+            continue;
+        }
         unknown |= !entry->table && !entry->relation && entry->output.unknown;
         if (!sg_entry_has(entry, name))
             continue;
@@ -96,6 +99,10 @@ static enum sg_lookup lookup_level(const struct sg_scope *scope, const char *nam
             mapped = entry;
         else
             other = entry;
+    }
+    if (merged) { /* a join's own column, which its sub-selects have by the client's name */
+        *ret_entry = merged_mapped ? mapped : NULL;
+        return merged_mapped && mapped ? SG_LOOKUP_AMBIGUOUS : SG_LOOKUP_OTHER;
     }
     if (matches == 0)
         return unknown ? SG_LOOKUP_UNSURE : SG_LOOKUP_NONE;

@@ -36,6 +36,7 @@ struct sg_entry {
     const struct sg_relation *relation; /* any other table in the catalog, likewise */
     struct sg_output output;            /* neither: derived tables, CTEs, functions, joins with an alias */
     const struct sg_from *from;
+    struct sg_names merged; /* column names that USING or NATURAL merged with another entry's */
     bool is_target;      /* of UPDATE, DELETE, INSERT, MERGE; or EXCLUDED: cannot become a sub-select */
     bool hidden;         /* inside a join with an alias */
     bool qualified_only; /* EXCLUDED: not found by unqualified names */
@@ -61,7 +62,6 @@ struct sg_scope {
     size_t n, cap;
     struct sg_froms items;          /* the FROM clause itself */
     const struct sg_cte_name *ctes; /* visible here */
-    struct sg_names merged;         /* column names that USING or NATURAL merged */
     bool joins_by_name;             /* USING or NATURAL is used */
     bool joins_outer;               /* LEFT, RIGHT or FULL is: a whole row may be NULL itself */
     bool reads_old;                 /* the old column for as long as it is written (see read_name) */

@@ -22,8 +22,9 @@ def compare(case, sent, answers, has_both):
     """The first difference between the two sides' answers; None."""
     (mapped, twin), (got, wanted) = sent, answers
     for i, step in enumerate(case.steps):
-        ours = seen([got[n] for n in mapped.steps[i]], step.ordered, step.tells, case.is_loose)
-        theirs = seen([wanted[n] for n in twin.steps[i]], step.ordered, step.tells, case.is_loose)
+        is_same_text = mapped.texts[i] == twin.texts[i]
+        ours = seen([got[n] for n in mapped.steps[i]], step, case.is_loose, is_same_text)
+        theirs = seen([wanted[n] for n in twin.steps[i]], step, case.is_loose, is_same_text)
         if ours != theirs:
             for one, other in zip(ours + [("nothing", None)], theirs + [("nothing", None)]):
                 if one != other:

@@ -43,9 +43,10 @@ class Sent:
 
     def __init__(self, case, twin):
         messages, answers = [message(b"Q", b"BEGIN; SELECT oracle_reset()\0")], 1
-        self.steps = []  # which answers belong to which step
+        self.steps, self.texts = [], []  # which answers belong to which step; its text
         for i, (step, (sql, values)) in enumerate(zip(case.steps, case.texts(twin))):
             first = answers
+            self.texts.append(sql)
             if case.mode == "simple":
                 messages.append(message(b"Q", cstr(sql)))
                 for pieces in step.data:
@@ -99,8 +100,9 @@ def row_description(body):
     return found
 
 
-def seen(answers, ordered, tells, loose):
-    """What a client sees of a step. loose: which rule was broken does not matter, only that one was."""
+def seen(answers, step, loose, is_same_text):
+    """What a client sees of a step. loose: which rule was broken does not matter, only that one was. is_same_text: both sides
+    were sent the same, so an error is at the same place of it."""
     found, rows = [], []
     for messages in answers:
         for kind, body in messages:
@@ -109,13 +111,16 @@ def seen(answers, ordered, tells, loose):
                 rows.append(body[len(COPY_HEADER):] if body.startswith(COPY_HEADER) else body)
                 continue
             if rows and kind in (b"C", b"E", b"c", b"s"):
-                found.append(("rows", (rows if ordered else sorted(rows)) if tells else None))
+                found.append(("rows", (rows if step.ordered else sorted(rows)) if step.tells else None))
                 rows = []
             if kind == b"T":
                 found.append(("labels", row_description(body)))
             elif kind == b"E":
-                code = error_fields(body)["C"]
+                fields = error_fields(body)
+                code = fields["C"]
                 found.append(("error", "a row's fault" if loose and code[:2] in ("21", "22", "23") else code))
+                if is_same_text and not loose:
+                    found.append(("position", fields.get("P")))
             elif kind in (b"C", b"t", b"n", b"I", b"Z", b"s", b"G", b"H"):
                 found.append((kind.decode(), body))
     return found
