@@ -37,9 +37,9 @@ struct sg_entry {
     struct sg_output output;            /* neither: derived tables, CTEs, functions, joins with an alias */
     const struct sg_from *from;
     struct sg_names merged; /* column names that USING or NATURAL merged with another entry's */
-    bool is_target;      /* of UPDATE, DELETE, INSERT, MERGE; or EXCLUDED: cannot become a sub-select */
-    bool hidden;         /* inside a join with an alias */
-    bool qualified_only; /* EXCLUDED: not found by unqualified names */
+    bool is_target;         /* of UPDATE, DELETE, INSERT, MERGE; or EXCLUDED: cannot become a sub-select */
+    bool hidden;            /* inside a join with an alias */
+    bool qualified_only;    /* EXCLUDED: not found by unqualified names */
     /* Replaced by a sub-select that has every name: for whole rows, USING, column alias lists. Changes of single names
      * inside it are then dropped (sg_change.unless). */
     bool replaced;

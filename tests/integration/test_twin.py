@@ -19,7 +19,7 @@ from oracle.tree import quote
 from proxy import PATIENCE_S
 
 SANITIZED = bool(os.environ.get("SEGUE_SANITIZE"))
-CASES = int(os.environ.get("SEGUE_SOAK", "60" if SANITIZED else "600"))
+CASES = int(os.environ.get("SEGUE_SOAK", "40" if SANITIZED else "400"))
 SEED, JOBS = os.environ.get("SEGUE_SEED", "1"), int(os.environ.get("SEGUE_JOBS", "1"))
 # The names that a client uses, and what `*` shows it.
 STYLES = [("old", "both"), ("new", "both"), ("mixed", "both"), ("old", "old"), ("new", "new")]
