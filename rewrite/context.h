@@ -27,9 +27,10 @@ struct sg_context {
     struct sg_edits edits;
     bool refused;
     struct sg_error *error;
-    const char *stored;         /* what of the text is kept by the server beyond it, a view: "CREATE VIEW"; or NULL */
-    const struct sg_copy *copy; /* what becomes of the data of the text's one COPY FROM STDIN */
-    unsigned copies_in;         /* so many there are */
+    const char *stored;        /* what of the text is kept by the server beyond it, a view: "CREATE VIEW"; or NULL */
+    struct sg_copy *copy;      /* what becomes of the data of the text's first COPY FROM STDIN that is changed */
+    struct sg_copy *last_copy; /* and of its last */
+    unsigned copies_in;        /* so many there are */
     uint64_t used_old, used_new, used_star;
     uint64_t concerned;            /* mappings that the refusal is about */
     struct sg_constants constants; /* of the text, whose values nobody saw */

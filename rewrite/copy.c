@@ -99,6 +99,7 @@ struct copy_from {
     struct sg_column_plan plan;
     struct sg_copy_options options;
     bool has_foreign_names; /* that the encoding of the data cannot write for certain */
+    bool is_guarded;        /* the server reads a file: the guard repeats what has to be */
 };
 
 static const char *physical_name(const struct copy_from *in, size_t i) {
@@ -163,6 +164,14 @@ static bool has_name(const struct sg_names *names, const char *name) {
     return false;
 }
 
+/* The column that the list has for this name. */
+static const char *written_name(const struct copy_from *in, const char *name) {
+    for (size_t i = 0; i < in->names.n; i++)
+        if (strcmp(in->names.v[i], name) == 0)
+            return physical_name(in, i);
+    return name;
+}
+
 /* FORCE_NULL (a, b), FORCE NOT NULL a, b: what is true of a column is true of its repetition. */
 static void edit_force(struct sg_context *cx, const struct copy_from *in, const struct sg_copy_option *option) {
     size_t token = sg_token_at(&cx->tokens, (size_t)option->at) + 1;
@@ -177,9 +186,10 @@ static void edit_force(struct sg_context *cx, const struct copy_from *in, const 
         const struct sg_mapping *m = tm->mapping;
         const char *other = strcmp(option->names.v[i], m->old_name) == 0 ? m->new_name : m->old_name;
         sg_note_use(cx, tm, option->names.v[i]);
-        if (!sg_phase_writes_both(m->phase)) {
-            if (strcmp(sg_mapping_read_name(m), option->names.v[i]) != 0)
-                replace_token(cx, token, sg_mapping_read_name(m));
+        if (in->is_guarded || !sg_phase_writes_both(m->phase)) {
+            const char *physical = written_name(in, option->names.v[i]);
+            if (strcmp(physical, option->names.v[i]) != 0)
+                replace_token(cx, token, physical);
         } else if (!has_name(&option->names, other)) {
             sg_edit_insert(&cx->edits, sg_token_end(&cx->tokens, token), ", %s", sg_ident(cx, other));
         }
@@ -253,7 +263,7 @@ static bool check_data(struct sg_context *cx, const struct copy_from *in, const 
     const char *what = NULL, *hint = NULL;
     bool is_text = copy->format == SG_COPY_TEXT, is_csv = copy->format == SG_COPY_CSV;
     if (in->statement->copy_server_file) {
-        what = "COPY FROM a file or program that the server reads";
+        what = "COPY FROM a file or program whose columns, or names in HEADER MATCH, would have to be changed";
         hint = "Use COPY FROM STDIN, or psql's \\copy, so that the rows come through segue.";
     } else if ((is_text || is_csv) && in->options.encoding == SG_ENCODING_OTHER) {
         what = "COPY FROM STDIN in an encoding that it does not know";
@@ -292,8 +302,53 @@ static void plan_data(struct sg_context *cx, struct copy_from *in) {
     };
     for (size_t i = 0; i < in->names.n; i++)
         copy.marks_len += mark_column(cx, in, i, &marks[copy.marks_len]);
-    if (copy.marks_len > 0 && check_data(cx, in, &copy))
-        cx->copy = sg_arena_copy(cx->arena, &copy, sizeof copy);
+    if (copy.marks_len == 0 || !check_data(cx, in, &copy))
+        return;
+    copy.index = cx->copies_in - 1;
+    struct sg_copy *added = sg_arena_copy(cx->arena, &copy, sizeof copy);
+    if (cx->last_copy)
+        cx->last_copy->next = added;
+    else
+        cx->copy = added;
+    cx->last_copy = added;
+}
+
+/* ---- COPY FROM: a file that the server reads ---- */
+
+/* The volatile default of a mapping's columns stands on the old one, and gives no value to the new one. */
+static bool has_volatile_default(const struct sg_table *table, const struct sg_mapping *m) {
+    const struct sg_column *old = sg_relation_column(table->relation, m->old_name);
+    const struct sg_column *new = sg_relation_column(table->relation, m->new_name);
+    return old && old->default_sql && new && !new->default_sql;
+}
+
+/* The data cannot be changed, so they go into one of the columns, and the guard carries them over to the other. Which
+ * one: that which is read, because WHERE is judged before the guard has run; but the guard takes NULL in the new column
+ * for no value at all where the old one has drawn its default. NULL: neither would do. */
+static const char *guarded_name(const struct copy_from *in, const struct sg_mapping *m) {
+    const char *name = sg_mapping_read_name(m);
+    if (strcmp(name, m->old_name) == 0 || !has_volatile_default(in->table, m))
+        return name;
+    return in->statement->where ? NULL : m->old_name;
+}
+
+static void leave_to_guard(struct sg_context *cx, struct copy_from *in) {
+    in->is_guarded = true;
+    for (size_t k = 0; k < in->plan.copies_len; k++) {
+        size_t i = in->plan.copies[k].from;
+        const struct sg_mapping *m = sg_table_mapping(in->table, in->names.v[i])->mapping;
+        const char *name = guarded_name(in, m);
+        if (m->is_unguarded)
+            sg_refuse(cx, in->statement->target->at, in->table,
+                      "Use COPY FROM STDIN, or psql's \\copy, so that the rows come through segue.",
+                      "COPY FROM a file or program that the server reads, while the guard is off");
+        else if (!name)
+            sg_refuse(cx, in->statement->target->at, in->table, "Leave WHERE out, or use COPY FROM STDIN.",
+                      "COPY FROM a file or program with WHERE into a column with such a default");
+        else
+            in->plan.physical[i] = strcmp(name, in->names.v[i]) == 0 ? NULL : name;
+    }
+    in->plan.copies_len = 0;
 }
 
 static void copy_from(struct sg_context *cx, const struct sg_statement *statement, const struct sg_table *table) {
@@ -302,6 +357,8 @@ static void copy_from(struct sg_context *cx, const struct sg_statement *statemen
                            .names = names_of(cx, statement, table),
                            .options = sg_copy_options_read(statement, cx->request->encoding)};
     in.plan = sg_plan_columns(cx, table, in.names.v, in.names.n);
+    if (statement->copy_server_file)
+        leave_to_guard(cx, &in);
     if (statement->columns.n)
         edit_list(cx, &in);
     else
@@ -325,7 +382,4 @@ void sg_rewrite_copy(struct sg_context *cx, const struct sg_statement *statement
         else
             copy_to(cx, statement, relation->mapped);
     }
-    if (cx->copy && cx->copies_in > 1)
-        sg_refuse(cx, statement->target->at, relation ? relation->mapped : NULL, "Send each COPY by itself.",
-                  "several COPY FROM STDIN in one message");
 }

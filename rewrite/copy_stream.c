@@ -113,5 +113,6 @@ const struct sg_copy *sg_copy_clone(struct sg_arena *arena, const struct sg_copy
         marks[i].repeated.ptr = sg_arena_strndup(arena, marks[i].repeated.ptr, marks[i].repeated.len);
     }
     clone->marks = marks;
+    clone->next = copy->next ? sg_copy_clone(arena, copy->next) : NULL;
     return clone;
 }

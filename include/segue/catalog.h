@@ -77,6 +77,7 @@ struct sg_mapping {
     const char *schema, *table;
     const char *old_name, *new_name;
     enum sg_phase phase;
+    bool is_unguarded; /* no trigger repairs rows that come with one of the columns only */
     /* The table's columns as they were when the mapping was made: `*` and INSERT without a list mean these, in every
      * phase. Includes old_name, not new_name. */
     const struct sg_column *shape;

@@ -51,6 +51,8 @@ struct sg_copy_mark {
 
 /* Immutable. Lives in the arena of its plan. */
 struct sg_copy {
+    const struct sg_copy *next; /* of the same text; NULL: the last */
+    uint32_t index;             /* so many COPY ... FROM STDIN of the text come before it, changed or not */
     enum sg_copy_format format;
     enum sg_copy_header header;
     enum sg_copy_encoding encoding;
@@ -61,7 +63,7 @@ struct sg_copy {
     uint16_t marks_len;
 };
 
-/* A copy of its own in arena. */
+/* A copy of its own in arena, and of what follows. */
 const struct sg_copy *sg_copy_clone(struct sg_arena *arena, const struct sg_copy *copy);
 
 struct sg_copy_stream;

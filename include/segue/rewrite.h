@@ -60,8 +60,8 @@ struct sg_plan {
     struct sg_span sql; /* SG_REWRITE: the new text, NUL-terminated */
     const struct sg_edit *edits;
     size_t edits_len;
-    /* SG_REWRITE: how the data of the text's COPY ... FROM STDIN must be changed on their way (segue/copy.h). NULL:
-     * not. */
+    /* SG_REWRITE: how the data of the text's COPYs FROM STDIN must be changed on their way, in their order
+     * (segue/copy.h). NULL: not. */
     const struct sg_copy *copy;
     const struct sg_error *error; /* SG_REFUSE */
     /* SG_ASK: names of tables, quoted as to_regclass takes them, in UTF-8. */

@@ -61,7 +61,7 @@ static const char mappings_sql[] =
     "WITH member AS (SELECT migration_id, relid, shape FROM segue.member"
     "   UNION ALL SELECT f.migration_id, f.relid, f.shape FROM segue.found_member f)"
     " SELECT t.id, m.name, t.nspname, t.relname, t.old_name, t.new_name, m.phase, s.name, s.type, s.default_sql,"
-    " s.is_generated, s.is_identity, t.relid"
+    " s.is_generated, s.is_identity, t.relid, m.guard"
     " FROM segue.migration m JOIN segue.target r USING (id) JOIN segue.part t USING (id)"
     " LEFT JOIN member b ON b.migration_id = t.id AND b.relid = t.relid"
     " CROSS JOIN ROWS FROM (jsonb_to_recordset(CASE WHEN t.is_root THEN m.shape ELSE b.shape END) AS (name text,"
@@ -131,7 +131,7 @@ struct mapping_rows {
     size_t members_len, mappings_len;
 };
 
-enum { ID, MIGRATION, SCHEMA, TABLE, OLD, NEW, PHASE, COLUMN, RELID = COLUMN + 5 };
+enum { ID, MIGRATION, SCHEMA, TABLE, OLD, NEW, PHASE, COLUMN, RELID = COLUMN + 5, GUARD };
 
 static bool continues(const PGresult *rows, int i, int column) {
     return i > 0 && strcmp(PQgetvalue(rows, i, column), PQgetvalue(rows, i - 1, column)) == 0;
@@ -146,6 +146,7 @@ static void add_row(struct mapping_rows *read, const PGresult *rows, int i) {
                                        .table = PQgetvalue(rows, i, TABLE),
                                        .old_name = PQgetvalue(rows, i, OLD),
                                        .new_name = PQgetvalue(rows, i, NEW),
+                                       .is_unguarded = !flag(rows, i, GUARD),
                                        .shape = &read->columns[i],
                                        .members = &read->members[read->members_len]};
         sg_phase_from_name(PQgetvalue(rows, i, PHASE), &mapping->phase);

@@ -59,21 +59,33 @@ static void send_response(struct sg_session *s, uint8_t format, uint16_t columns
     message->len = 0;
 }
 
+/* The server asks for the data of the statement's next COPY. NULL: they are not changed. */
+static const struct sg_copy *take_copy(struct sg_side *side) {
+    uint32_t index = side->copies_begun++;
+    const struct sg_copy *copy = side->plan->copy;
+    while (copy && copy->index < index) {
+        copy = copy->next;
+    }
+    bool is_it = copy && copy->index == index;
+    side->is_copy = copy && (!is_it || copy->next);
+    return is_it ? copy : NULL;
+}
+
 enum sg_verdict sg_copy_begin(struct sg_session *s, const struct sg_message *m, bool is_open) {
     struct sg_expectation front;
     sg_copy_stop(s);
     if (!sg_expect_front(&s->expect, &front) || !front.side || !front.side->is_copy) {
         return SG_FORWARD;
     }
-    front.side->is_copy = false; /* its data have begun */
+    const struct sg_copy *copy = take_copy(front.side);
+    if (!copy || m->have == 0) {
+        return SG_FORWARD;
+    }
     if (is_open) {
         s->copy.plan = sg_plan_ref(front.side->plan);
-        s->copy.stream = sg_copy_stream_new(s->copy.plan->copy, put, s);
+        s->copy.stream = sg_copy_stream_new(copy, put, s);
     }
-    if (m->have == 0) {
-        return SG_FORWARD; /* not what a server sends */
-    }
-    send_response(s, m->body[0], front.side->plan->copy->columns);
+    send_response(s, m->body[0], copy->columns);
     return SG_ABSORB;
 }
 
@@ -89,6 +101,9 @@ static bool is_to_come(const struct sg_session *s) {
 enum sg_verdict sg_copy_data(struct sg_session *s) {
     if (s->copy.stream) {
         return SG_DIVERT;
+    }
+    if (s->is_copy_in) {
+        return SG_FORWARD; /* of a COPY that is not changed */
     }
     /* Sent before the server has asked for it: it waits until the server has, or has refused the statement. Either is
      * known soon, for the server sends both without being asked to. */

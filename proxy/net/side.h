@@ -5,6 +5,8 @@
 #include "segue/error.h"
 #include "segue/rewrite.h"
 
+#include <stdint.h>
+
 struct sg_outcome;
 struct sg_text;
 struct sg_version;
@@ -21,7 +23,8 @@ struct sg_side {
     bool is_renewed;             /* Query: a statement that it executes was renewed right before it */
     bool is_probe;               /* session_facts.h: the message was our question, not the client's */
     bool is_probe_end;           /* and the last of it */
-    bool is_copy;                /* Query, Execute: the server has yet to ask for data that plan->copy changes */
+    uint32_t copies_begun;       /* Query, Execute: so many times the server has asked for data */
+    bool is_copy;                /* and it has yet to ask for some that plan->copy changes */
 };
 
 #endif
