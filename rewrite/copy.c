@@ -315,38 +315,18 @@ static void plan_data(struct sg_context *cx, struct copy_from *in) {
 
 /* ---- COPY FROM: a file that the server reads ---- */
 
-/* The volatile default of a mapping's columns stands on the old one, and gives no value to the new one. */
-static bool has_volatile_default(const struct sg_table *table, const struct sg_mapping *m) {
-    const struct sg_column *old = sg_relation_column(table->relation, m->old_name);
-    const struct sg_column *new = sg_relation_column(table->relation, m->new_name);
-    return old && old->default_sql && new && !new->default_sql;
-}
-
-/* The data cannot be changed, so they go into one of the columns, and the guard carries them over to the other. Which
- * one: that which is read, because WHERE is judged before the guard has run; but the guard takes NULL in the new column
- * for no value at all where the old one has drawn its default. NULL: neither would do. */
-static const char *guarded_name(const struct copy_from *in, const struct sg_mapping *m) {
-    const char *name = sg_mapping_read_name(m);
-    if (strcmp(name, m->old_name) == 0 || !has_volatile_default(in->table, m))
-        return name;
-    return in->statement->where ? NULL : m->old_name;
-}
-
+/* The data cannot be changed, so they go into the old column, and the guard carries them over to the new one: WHERE
+ * reads the old one, too, and only there a value tells from a default that was drawn. */
 static void leave_to_guard(struct sg_context *cx, struct copy_from *in) {
     in->is_guarded = true;
     for (size_t k = 0; k < in->plan.copies_len; k++) {
         size_t i = in->plan.copies[k].from;
         const struct sg_mapping *m = sg_table_mapping(in->table, in->names.v[i])->mapping;
-        const char *name = guarded_name(in, m);
         if (m->is_unguarded)
             sg_refuse(cx, in->statement->target->at, in->table,
                       "Use COPY FROM STDIN, or psql's \\copy, so that the rows come through segue.",
                       "COPY FROM a file or program that the server reads, while the guard is off");
-        else if (!name)
-            sg_refuse(cx, in->statement->target->at, in->table, "Leave WHERE out, or use COPY FROM STDIN.",
-                      "COPY FROM a file or program with WHERE into a column with such a default");
-        else
-            in->plan.physical[i] = strcmp(name, in->names.v[i]) == 0 ? NULL : name;
+        in->plan.physical[i] = strcmp(m->old_name, in->names.v[i]) == 0 ? NULL : m->old_name;
     }
     in->plan.copies_len = 0;
 }
