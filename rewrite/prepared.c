@@ -1,7 +1,6 @@
 #include "segue/prepared.h"
 
 #include "segue/limits.h"
-#include "segue/rewrite.h"
 #include "token.h"
 
 #include <stdint.h>
@@ -58,59 +57,73 @@ bool sg_prepared_may_match(struct sg_span sql) {
 
 /* ---- One statement ---- */
 
-static bool is_word(const struct sg_tokens *tokens, size_t i, const char *word) {
-    return i < tokens->n && tokens->v[i].kind == SG_TOKEN_WORD && tokens->v[i].len == strlen(word) &&
-           strncasecmp(sg_token_text(tokens, i).ptr, word, tokens->v[i].len) == 0;
+/* Tokens of it. */
+struct range {
+    size_t first, end;
+};
+
+static bool is_word(const struct sg_tokens *tokens, struct range in, size_t i, const char *word) {
+    return i < in.end && tokens->v[i].kind == SG_TOKEN_WORD && tokens->v[i].len == strlen(word) &&
+           strncasecmp(tokens->text.ptr + tokens->v[i].at, word, tokens->v[i].len) == 0;
 }
 
 /* Where the statement that EXPLAIN explains begins. */
-static size_t after_explain(const struct sg_tokens *tokens) {
-    size_t i = 0;
-    if (!is_word(tokens, i, "explain"))
+static size_t after_explain(const struct sg_tokens *tokens, struct range in) {
+    size_t i = in.first;
+    if (!is_word(tokens, in, i, "explain"))
         return i;
     i++;
-    if (sg_token_is_punct(tokens, i, '('))
+    if (i < in.end && sg_token_is_punct(tokens, i, '('))
         return tokens->v[i].match + 1u;
-    while (is_word(tokens, i, "analyze") || is_word(tokens, i, "analyse") || is_word(tokens, i, "verbose"))
+    while (is_word(tokens, in, i, "analyze") || is_word(tokens, in, i, "analyse") || is_word(tokens, in, i, "verbose"))
         i++;
     return i;
 }
 
-/* The EXECUTE of CREATE TABLE ... AS EXECUTE; n if there is none. */
-static size_t execute_of_create(const struct sg_tokens *tokens, size_t i) {
-    uint32_t depth = tokens->v[i].depth;
-    for (; i + 1 < tokens->n; i++)
-        if (tokens->v[i].depth == depth && sg_token_is_word(tokens, i, SG_WORD_AS))
-            return is_word(tokens, i + 1, "execute") ? i + 1 : tokens->n;
-    return tokens->n;
+/* The EXECUTE of CREATE TABLE ... AS EXECUTE; the end if there is none. */
+static size_t execute_of_create(const struct sg_tokens *tokens, struct range in, size_t i) {
+    for (; i + 1 < in.end; i++)
+        if (tokens->v[i].depth == 0 && sg_token_is_word(tokens, i, SG_WORD_AS))
+            return is_word(tokens, in, i + 1, "execute") ? i + 1 : in.end;
+    return in.end;
 }
 
 /* The kind of the statement, and the token with the name. */
-static bool find_kind(const struct sg_tokens *tokens, enum sg_prepared_kind *ret_kind, size_t *ret_name) {
-    size_t i = after_explain(tokens);
-    if (is_word(tokens, i, "create"))
-        i = execute_of_create(tokens, i);
+static bool find_kind(const struct sg_tokens *tokens, struct range in, enum sg_prepared_kind *ret_kind,
+                      size_t *ret_name) {
+    size_t i = after_explain(tokens, in);
+    if (is_word(tokens, in, i, "create"))
+        i = execute_of_create(tokens, in, i);
     *ret_name = i + 1;
-    if (is_word(tokens, i, "prepare")) {
+    if (is_word(tokens, in, i, "prepare")) {
         *ret_kind = SG_PREPARED_MAKE;
-        return i + 2 < tokens->n && tokens->v[i + 2].kind != SG_TOKEN_STRING; /* PREPARE TRANSACTION 'x' */
+        return i + 2 < in.end && tokens->v[i + 2].kind != SG_TOKEN_STRING; /* PREPARE TRANSACTION 'x' */
     }
-    if (is_word(tokens, i, "execute")) {
+    if (is_word(tokens, in, i, "execute")) {
         *ret_kind = SG_PREPARED_RUN;
         return true;
     }
-    if (is_word(tokens, i, "discard")) {
+    if (is_word(tokens, in, i, "discard")) {
         *ret_kind = SG_PREPARED_END_ALL;
-        return is_word(tokens, i + 1, "all");
+        return is_word(tokens, in, i + 1, "all");
     }
     *ret_kind = SG_PREPARED_END;
-    if (!is_word(tokens, i, "deallocate"))
+    if (!is_word(tokens, in, i, "deallocate"))
         return false;
-    if (is_word(tokens, i + 1, "prepare") && i + 2 < tokens->n) /* alone, it is a name */
+    if (is_word(tokens, in, i + 1, "prepare") && i + 2 < in.end) /* alone, it is a name */
         *ret_name = ++i + 1;
-    if (is_word(tokens, i + 1, "all"))
+    if (is_word(tokens, in, i + 1, "all"))
         *ret_kind = SG_PREPARED_END_ALL;
     return true;
+}
+
+/* Beyond ASCII, as bytes or as U&"...", what a name is to the server depends on its own encoding, unless that of the
+ * client is UTF-8. */
+static bool is_plain(const struct sg_tokens *tokens, size_t i) {
+    bool is_ascii = tokens->v[i].kind == SG_TOKEN_WORD || tokens->text.ptr[tokens->v[i].at] == '"';
+    for (size_t k = 0; k < tokens->v[i].len; k++)
+        is_ascii &= (unsigned char)tokens->text.ptr[tokens->v[i].at + k] < 0x80;
+    return is_ascii || tokens->lexis.encoding == SG_ENCODING_UTF8;
 }
 
 /* The server cuts names at 63 bytes, and not inside of a character. */
@@ -123,51 +136,60 @@ static const char *cut(const char *name, struct sg_arena *arena) {
     return sg_arena_strndup(arena, name, len);
 }
 
-/* False: a name that no grammar takes. */
-static bool read_name(struct sg_arena *arena, const struct sg_tokens *tokens, size_t i, const char **ret_name) {
-    const char *name = sg_token_name(arena, tokens, i);
-    bool is_escaped = i < tokens->n && tokens->v[i].kind == SG_TOKEN_QUOTED && !name;
-    if (name && *name)
-        *ret_name = cut(name, arena);
-    return is_escaped || (name && *name);
+/* False: no name that the grammar takes. */
+static bool read_name(struct sg_arena *arena, const struct sg_tokens *tokens, struct range in, size_t i,
+                      const char **ret_name) {
+    if (i >= in.end || (tokens->v[i].kind != SG_TOKEN_WORD && tokens->v[i].kind != SG_TOKEN_QUOTED))
+        return false;
+    const char *name = is_plain(tokens, i) ? sg_token_name(arena, tokens, i) : NULL;
+    *ret_name = name ? cut(name, arena) : NULL;
+    return !name || *name;
 }
 
-static bool read_statement(struct sg_arena *arena, struct sg_tokens *tokens, struct sg_prepared_op *op) {
+static bool read_statement(struct sg_arena *arena, const struct sg_tokens *tokens, struct range in,
+                           struct sg_prepared_op *op) {
     size_t name = 0;
-    if (!find_kind(tokens, &op->kind, &name))
+    if (!find_kind(tokens, in, &op->kind, &name))
         return false;
-    if (op->kind != SG_PREPARED_END_ALL && !read_name(arena, tokens, name, &op->name))
+    if (op->kind != SG_PREPARED_END_ALL && !read_name(arena, tokens, in, name, &op->name))
         return false;
-    size_t at = tokens->v[0].at;
-    op->sql = (struct sg_span){tokens->text.ptr + at, sg_token_end(tokens, tokens->n - 1) - at};
+    size_t at = tokens->v[in.first].at;
+    op->sql = (struct sg_span){tokens->text.ptr + at, sg_token_end(tokens, in.end - 1) - at};
     return true;
 }
 
 /* ---- The text ---- */
 
-void sg_prepared_read(struct sg_arena *arena, struct sg_span sql, struct sg_prepared_ops *ret_ops) {
+static void add(struct sg_arena *arena, struct sg_prepared_ops *ops, size_t *cap, const struct sg_prepared_op *op) {
+    if (ops->n == *cap) {
+        *cap = *cap ? *cap * 2 : 4;
+        struct sg_prepared_op *bigger = sg_arena_array(arena, struct sg_prepared_op, *cap);
+        if (ops->n > 0)
+            memcpy(bigger, ops->v, sizeof *bigger * ops->n);
+        ops->v = bigger;
+    }
+    ops->v[ops->n++] = *op;
+}
+
+static bool ends_statement(const struct sg_tokens *tokens, size_t i) {
+    return i == tokens->n || (sg_token_is_punct(tokens, i, ';') && tokens->v[i].depth == 0);
+}
+
+void sg_prepared_read(struct sg_arena *arena, struct sg_span sql, enum sg_encoding encoding, bool backslash_quotes,
+                      struct sg_prepared_ops *ret_ops) {
     struct sg_prepared_ops ops = {0};
-    struct sg_span part;
-    size_t cursor = 0, cap = 0;
-    while (sg_split_next(sql, &cursor, &part)) {
-        struct sg_tokens tokens;
+    struct sg_tokens tokens = {.n = 0};
+    size_t cap = 0;
+    if (sg_encoding_is_valid(encoding, sql)) /* otherwise the server takes nothing of it */
+        sg_tokenize(arena, sql, (struct sg_lexis){.encoding = encoding, .backslash_quotes = backslash_quotes}, &tokens);
+    for (size_t i = 0, first = 0; tokens.n > 0 && i <= tokens.n; i++) {
+        if (!ends_statement(&tokens, i))
+            continue;
         struct sg_prepared_op op = {0};
-        sg_tokenize(arena, part, (struct sg_lexis){0}, &tokens);
-        if (tokens.n > 0 && sg_token_is_punct(&tokens, tokens.n - 1, ';'))
-            tokens.n--;
-        if (tokens.n == 0)
-            continue;
-        ops.statements++;
-        if (!read_statement(arena, &tokens, &op))
-            continue;
-        if (ops.n == cap) {
-            struct sg_prepared_op *bigger = sg_arena_array(arena, struct sg_prepared_op, cap ? cap * 2 : 4);
-            if (ops.n > 0)
-                memcpy(bigger, ops.v, sizeof *bigger * ops.n);
-            ops.v = bigger;
-            cap = cap ? cap * 2 : 4;
-        }
-        ops.v[ops.n++] = op;
+        ops.statements += i > first;
+        if (i > first && read_statement(arena, &tokens, (struct range){first, i}, &op))
+            add(arena, &ops, &cap, &op);
+        first = i + 1;
     }
     if (ops.statements == 1 && ops.n == 1)
         ops.v[0].sql = sql;

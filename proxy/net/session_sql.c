@@ -16,7 +16,7 @@ struct sg_outcome {
 };
 
 static void read_ops(struct sg_session *s, struct sg_span sql, struct sg_prepared_ops *ret_ops) {
-    sg_prepared_read(&s->worker->desk.scratch, sql, ret_ops);
+    sg_prepared_read(&s->worker->desk.scratch, sql, s->encoding, s->is_backslash_quotes, ret_ops);
 }
 
 /* A Parse has made it, perhaps of SQL that makes, runs or ends others. */

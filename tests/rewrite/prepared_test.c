@@ -14,7 +14,7 @@ static const char *read_as(const char *sql) {
     struct sg_arena arena;
     struct sg_prepared_ops ops;
     sg_arena_init(&arena, 1024);
-    sg_prepared_read(&arena, sg_span_of(sql), &ops);
+    sg_prepared_read(&arena, sg_span_of(sql), SG_ENCODING_UTF8, false, &ops);
     size_t len = (size_t)snprintf(out, sizeof out, "%zu", ops.statements);
     for (size_t i = 0; i < ops.n; i++) {
         const struct sg_prepared_op *op = &ops.v[i];
@@ -81,7 +81,7 @@ Test(prepared, several_statements) {
     cr_assert_str_eq(read_as("deallocate p; prepare p as select 1;; execute p; select 2; discard all"),
                      "5 end:p make:p run:p all:?");
     cr_assert_str_eq(read_as("create function f() returns int begin atomic select 1; select 2; end; execute p"),
-                     "2 run:p");
+                     "4 run:p");
     cr_assert_str_eq(read_as("create rule r as on insert to t do also (select 1; select 2); execute p"), "2 run:p");
     cr_assert_str_eq(read_as("execute a; execute b; execute c; execute d; execute e; execute f"),
                      "6 run:a run:b run:c run:d run:e run:f");
@@ -91,10 +91,11 @@ Test(prepared, the_statement_is_cut_out_of_the_text) {
     struct sg_arena arena;
     struct sg_prepared_ops ops;
     sg_arena_init(&arena, 1024);
-    sg_prepared_read(&arena, sg_span_of("select 1; /* a */ prepare p as select ';' /* b */ ; -- c\nexecute p"), &ops);
+    sg_prepared_read(&arena, sg_span_of("select 1; /* a */ prepare p as select ';' /* b */ ; -- c\nexecute p"),
+                     SG_ENCODING_UTF8, false, &ops);
     cr_assert(sg_span_eq_cstr(ops.v[0].sql, "prepare p as select ';'"));
     cr_assert(sg_span_eq_cstr(ops.v[1].sql, "execute p"));
-    sg_prepared_read(&arena, sg_span_of(" /* a */ prepare p as select 1;"), &ops);
+    sg_prepared_read(&arena, sg_span_of(" /* a */ prepare p as select 1;"), SG_ENCODING_UTF8, false, &ops);
     cr_assert(sg_span_eq_cstr(ops.v[0].sql, " /* a */ prepare p as select 1;"), "one statement is the whole text");
     sg_arena_free(&arena);
 }
@@ -129,4 +130,22 @@ Test(prepared, the_words_are_found_wherever_they_stand) {
     cr_assert_not(
         sg_prepared_may_match(sg_span_of("SELECT preparation, executor, disc, deal FROM expected WHERE d = e")));
     cr_assert_not(sg_prepared_may_match(sg_span_of("")));
+}
+
+Test(prepared, read_as_the_session_is_set) {
+    struct sg_arena arena;
+    struct sg_prepared_ops ops;
+    sg_arena_init(&arena, 1024);
+    struct sg_span quoted = sg_span_of("select 'it\\'; execute p; --'; execute q");
+    sg_prepared_read(&arena, quoted, SG_ENCODING_UTF8, false, &ops);
+    cr_assert(ops.n == 1 && strcmp(ops.v[0].name, "p") == 0);
+    sg_prepared_read(&arena, quoted, SG_ENCODING_UTF8, true, &ops);
+    cr_assert(ops.n == 1 && strcmp(ops.v[0].name, "q") == 0);
+    /* What the server makes of it depends on its own encoding. */
+    struct sg_span latin = sg_span_of("prepare \"\xe9\" as select 1");
+    sg_prepared_read(&arena, latin, SG_ENCODING_LATIN1, false, &ops);
+    cr_assert(ops.n == 1 && !ops.v[0].name);
+    sg_prepared_read(&arena, latin, SG_ENCODING_UTF8, false, &ops);
+    cr_assert(ops.n == 0 && ops.statements == 0, "no server takes this");
+    sg_arena_free(&arena);
 }
