@@ -1,11 +1,10 @@
 """Statements drawn at random from a grammar, against the twin: in every phase, for clients that use the old names, the new
 names, and both. Every case runs in a transaction that is rolled back, and what it did is compared before that.
 
-`SEGUE_SOAK=n` draws n cases a phase and kind of client instead of the few of CI, `SEGUE_SEED` others than CI's, `SEGUE_JOBS`
-says in how many processes."""
+`SEGUE_SOAK=n` draws n cases a phase and kind of client instead of the few of CI, `SEGUE_SEED` others than CI's: so that two
+runs on two processors are two halves of one."""
 
 import collections
-import concurrent.futures
 import os
 
 import pytest
@@ -20,7 +19,7 @@ from proxy import PATIENCE_S
 
 SANITIZED = bool(os.environ.get("SEGUE_SANITIZE"))
 CASES = int(os.environ.get("SEGUE_SOAK", "40" if SANITIZED else "400"))
-SEED, JOBS = os.environ.get("SEGUE_SEED", "1"), int(os.environ.get("SEGUE_JOBS", "1"))
+SEED = os.environ.get("SEGUE_SEED", "1")
 # The names that a client uses, and what `*` shows it.
 STYLES = [("old", "both"), ("new", "both"), ("mixed", "both"), ("old", "old"), ("new", "new")]
 READINGS = {"planned": ["old"], "dual_write": ["old", "new"], "read_new": ["old", "new"], "new_only": ["new"]}
@@ -50,7 +49,7 @@ def reproduce(oracle, case, difference):
 
 
 def run_cases(mapped, twin, has_both, style, numbers):
-    """In a process of its own or in this one: (what was counted, the failures as text)."""
+    """(what was counted, the failures as text)"""
     tally, failures, kinds = Tally(), [], collections.Counter()
     names, shape = style
     oracle = Oracle(session(*mapped, shape), session(*twin), has_both)
@@ -103,8 +102,8 @@ class Twins:
         has_both = len(READINGS[phase]) == 2
         for at in range(0, cases, SWEEP):
             numbers = range(at, min(at + SWEEP, cases))
-            work = [((port, self.database), (self.cluster.port, self.twin), has_both, style, numbers) for style in styles]
-            for tally, failed in in_parallel(work):
+            for style in styles:
+                tally, failed = run_cases((port, self.database), (self.cluster.port, self.twin), has_both, style, numbers)
                 total.merge(tally)
                 failures += failed
             for conn in self.conns:
@@ -126,13 +125,6 @@ class Twins:
         for conn in self.conns:
             conn.close()
         self.cluster.drop_database(self.twin)
-
-
-def in_parallel(work):
-    if JOBS == 1:
-        return [run_cases(*arguments) for arguments in work]
-    with concurrent.futures.ProcessPoolExecutor(JOBS) as pool:
-        return [task.result() for task in [pool.submit(run_cases, *arguments) for arguments in work]]
 
 
 def told(tally):
