@@ -496,6 +496,7 @@ static void free_session(struct sg_session *s) {
     sg_copy_stop(s);
     sg_portals_forget(&s->portals);
     sg_buf_free(&s->renewal_error);
+    sg_plan_unref(s->probe.plan); /* of a question that failed, and whose session ended before ReadyForQuery */
     sg_facts_free(&s->facts);
     free(s->who);
     sg_statements_free(&s->statements);
