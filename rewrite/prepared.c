@@ -33,14 +33,19 @@ static bool word_at(const char *p, size_t left) {
     return false;
 }
 
-/* 16 places at a time, by the first letter and the seventh, of which each word has one. */
+/* 16 places at a time, by the first two letters and the seventh. Nearly nothing else has them there. */
 bool sg_prepared_may_match(struct sg_span sql) {
     const bytes16 p = splat('p'), e = splat('e'), d = splat('d'), c = splat('c');
+    const bytes16 r = splat('r'), x = splat('x'), i_ = splat('i');
     const char *at = sql.ptr, *end = sql.ptr + sql.len;
     for (; end - at >= 16 + 6; at += 16) {
-        bytes16 first = load(at), seventh = load(at + 6);
-        bytes16 hits = ((bytes16)(first == p) | (bytes16)(first == e)) & (bytes16)(seventh == e);
-        hits |= (bytes16)(first == d) & ((bytes16)(seventh == d) | (bytes16)(seventh == c));
+        bytes16 first = load(at), second = load(at + 1), seventh = load(at + 6);
+        bytes16 is_d = (bytes16)(first == d);
+        bytes16 hits =
+            (((bytes16)(first == p) & (bytes16)(second == r)) | ((bytes16)(first == e) & (bytes16)(second == x))) &
+            (bytes16)(seventh == e);
+        hits |= is_d & (((bytes16)(second == i_) & (bytes16)(seventh == d)) |
+                        ((bytes16)(second == e) & (bytes16)(seventh == c)));
         uint64_t halves[2];
         memcpy(halves, &hits, sizeof halves);
         if ((halves[0] | halves[1]) == 0)
