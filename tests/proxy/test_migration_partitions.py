@@ -51,13 +51,13 @@ INSERT INTO c3 (id, a) SELECT g, 'v' || g FROM generate_series(601, 800) g;
 
 def described(sql, tables, new, old):
     """What the catalog says of each of the tables, with the new name read as the old one: columns by name, because the
-    new one stands last."""
+    new one stands last. NOT NULL is said of the column, not of the constraint that it is since PostgreSQL 18."""
     text = """SELECT 'index ' || pg_get_indexdef(i.indexrelid) || ' ' || indisvalid || coalesce(' in ' || h.inhparent::regclass, '')
                 || coalesce(' ' || obj_description(i.indexrelid), '')
                 FROM pg_index i LEFT JOIN pg_inherits h ON h.inhrelid = i.indexrelid WHERE indrelid = %s::regclass
               UNION ALL SELECT concat_ws(' ', 'constraint', conname, pg_get_constraintdef(oid), convalidated, coninhcount,
                 (SELECT conname FROM pg_constraint u WHERE u.oid = k.conparentid), obj_description(oid, 'pg_constraint'))
-                FROM pg_constraint k WHERE conrelid = %s::regclass
+                FROM pg_constraint k WHERE conrelid = %s::regclass AND contype <> 'n'
               UNION ALL SELECT concat_ws(' ', 'column', attname, format_type(atttypid, atttypmod), attnotnull, attislocal,
                 attinhcount, attstattarget, attcollation, col_description(attrelid, attnum), pg_get_expr(adbin, adrelid))
                 FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
