@@ -19,7 +19,8 @@ static const char settings_sql[] = "SELECT set_config('enable_seqscan', 'off', t
 /* The estimate of a table that was never analyzed says nothing; a small one is quickly counted. */
 static const char start_sql[] =
     "WITH leaf AS (SELECT p.id, greatest(c.reltuples, 0)::bigint AS rows, pg_relation_size(p.relid) AS bytes, p.tab"
-    "   FROM segue.part p JOIN pg_class c ON c.oid = p.relid WHERE p.id = $1 AND p.has_rows),"
+    "   FROM segue.part p JOIN pg_class c ON c.oid = p.relid WHERE p.id = $1 AND p.has_rows"
+    "   AND NOT EXISTS (SELECT 1 FROM segue.backfill WHERE migration_id = $1)),"
     " begun AS (INSERT INTO segue.backfill (migration_id, rows_total) SELECT $1, coalesce(sum(rows), 0) FROM leaf"
     "   ON CONFLICT (migration_id) DO NOTHING RETURNING migration_id)"
     " SELECT format('UPDATE segue.backfill SET rows_total = %s WHERE migration_id = %s',"
@@ -29,12 +30,14 @@ static const char start_sql[] =
 /* Goes on to the next table when there is none yet, when this one is copied ($2), or when it is no more. Answers it, or
  * NULL at the end of the pass. */
 static const char leaf_sql[] =
-    "UPDATE segue.backfill b SET leaf = l.leaf, last_key = CASE WHEN l.stays THEN last_key END,"
+    "WITH leaf AS (SELECT p.relid FROM segue.tree() p JOIN pg_class c ON c.oid = p.relid AND c.relkind = 'r' WHERE "
+    "p.id = $1)"
+    " UPDATE segue.backfill b SET leaf = l.leaf, last_key = CASE WHEN l.stays THEN last_key END,"
     "   next_block = CASE WHEN l.stays THEN next_block ELSE 0 END"
-    " FROM (SELECT s.stays, CASE WHEN s.stays THEN b.leaf ELSE (SELECT p.relid FROM segue.part p WHERE p.id = $1"
-    "     AND p.has_rows AND (b.leaf IS NULL OR p.relid > b.leaf) ORDER BY p.relid LIMIT 1) END AS leaf"
-    "   FROM segue.backfill b, LATERAL (SELECT NOT $2::boolean AND EXISTS (SELECT 1 FROM segue.part p WHERE p.id = $1"
-    "     AND p.relid = b.leaf) AS stays) AS s WHERE b.migration_id = $1) AS l"
+    " FROM (SELECT s.stays, CASE WHEN s.stays THEN b.leaf ELSE (SELECT relid FROM leaf"
+    "     WHERE b.leaf IS NULL OR relid > b.leaf ORDER BY relid LIMIT 1) END AS leaf"
+    "   FROM segue.backfill b, LATERAL (SELECT NOT $2::boolean AND EXISTS (SELECT 1 FROM leaf WHERE relid = b.leaf)"
+    "     AS stays) AS s WHERE b.migration_id = $1) AS l"
     " WHERE b.migration_id = $1 RETURNING b.leaf";
 
 /*

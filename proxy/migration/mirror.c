@@ -1,21 +1,25 @@
 #include "proxy/migration/mirror.h"
 
+#include "proxy/migration/lease.h"
+
 #include <stdlib.h>
 #include <string.h>
 
+#define TURN_MS 500
+
 /* An empty table like the one the object stands on, with the object and nothing else. $2: an index or constraint. */
 static const char scratch_sql[] =
-    "WITH t AS (SELECT p.*, i.indexrelid, i.conoid, i.definition AS index_definition, k.definition AS check_definition"
-    "   FROM segue.part p"
-    "   LEFT JOIN segue.old_index i ON i.id = p.id AND i.relid = p.relid AND $2::oid IN (i.indexrelid, i.conoid)"
-    "   LEFT JOIN segue.old_constraint k ON k.id = p.id AND k.relid = p.relid AND k.oid = $2::oid AND k.contype = 'c'"
-    "   WHERE p.id = $1 AND coalesce(i.indexrelid, k.oid) IS NOT NULL)"
+    "WITH o AS (SELECT id, relid, CASE WHEN indexrelid = $2::oid THEN definition ELSE pg_get_constraintdef(conoid) END"
+    "     AS model, indexrelid = $2::oid AS is_index FROM segue.old_index WHERE id = $1 AND $2::oid IN (indexrelid, "
+    "conoid)"
+    "   UNION ALL SELECT id, relid, definition, false FROM segue.old_constraint"
+    "     WHERE id = $1 AND oid = $2::oid AND contype = 'c'),"
+    " t AS (SELECT p.*, o.model, o.is_index FROM segue.part p JOIN o USING (id, relid))"
     " SELECT statement FROM t, LATERAL (VALUES"
     "   (1, format('CREATE TABLE %s (LIKE %s)', scratch, tab)),"
     "   (2, format('ALTER TABLE %s DROP COLUMN IF EXISTS %s', scratch, new)),"
-    "   (3, CASE WHEN indexrelid = $2::oid THEN format('CREATE INDEX model ON %s USING %s', scratch, index_definition)"
-    "      ELSE format('ALTER TABLE %s ADD CONSTRAINT model %s', scratch,"
-    "        coalesce(pg_get_constraintdef(conoid), check_definition)) END),"
+    "   (3, CASE WHEN is_index THEN format('CREATE INDEX model ON %s USING %s', scratch, model)"
+    "      ELSE format('ALTER TABLE %s ADD CONSTRAINT model %s', scratch, model) END),"
     "   (4, format('ALTER TABLE %s RENAME COLUMN %s TO %s', scratch, old, new))) AS s(n, statement) ORDER BY n";
 
 /* How the object's definition reads on the scratch table. */
@@ -27,9 +31,9 @@ static const char model_sql[] =
     " FROM segue.target WHERE id = $1";
 
 /*
- * $2: 'all' or 'unique'. The next thing that is missing: (kind, object, before, statement, tablespace). `statement` of
- * a kind that is defined anew has a %s for the definition; `before` is run first. The order is by kind, and within it
- * from below: what stands on a partitioned table is put together of what stands on its partitions, without a scan.
+ * $2: 'all' or 'unique'. What is missing next, of one kind: (kind, object, before, statement, tablespace). `statement`
+ * of a kind that is defined anew has a %s for the definition; `before` is run first. The order is by kind, and within
+ * it from below: what stands on a partitioned table is put together of what stands on its partitions, without a scan.
  *
  *   rename      a partition that came meanwhile got its twin from PostgreSQL, under a name of PostgreSQL's
  *   index       on one table, CONCURRENTLY
@@ -114,32 +118,38 @@ static const char missing_sql[] =
     "k.conname), NULL"
     "   FROM p JOIN pg_constraint k ON k.conrelid = p.relid AND NOT k.convalidated JOIN f ON f.twin = k.conname AND"
     "     f.convalidated)"
-    " SELECT kind, object, before, statement, tablespace FROM missing ORDER BY array_position(ARRAY['rename', 'index',"
-    "   'constraint', 'parent', 'attach', 'not null check', 'not null valid', 'not null', 'add', 'valid', 'add above'],"
-    "   kind),"
-    "   level DESC, object LIMIT 1";
+    " SELECT kind, object, before, statement, tablespace FROM (SELECT *, min(turn) OVER () AS first FROM missing,"
+    "   LATERAL array_position(ARRAY['rename', 'index', 'constraint', 'parent', 'attach', 'not null check',"
+    "     'not null valid', 'not null', 'add', 'valid', 'add above'], kind) AS turn) AS m"
+    " WHERE turn = first ORDER BY level DESC, object LIMIT 100";
 
 enum { KIND, OBJECT, BEFORE, STATEMENT, TABLESPACE };
 
-static const char *field(const PGresult *row, int column) {
-    return PQgetisnull(row, 0, column) ? NULL : PQgetvalue(row, 0, column);
+/* One row of what is missing. */
+struct missing {
+    const PGresult *rows;
+    int row;
+};
+
+static const char *field(const struct missing *m, int column) {
+    return PQgetisnull(m->rows, m->row, column) ? NULL : PQgetvalue(m->rows, m->row, column);
 }
 
-static bool is_kind(const PGresult *row, const char *kind) {
-    return strcmp(field(row, KIND), kind) == 0;
+static bool is_kind(const struct missing *m, const char *kind) {
+    return strcmp(field(m, KIND), kind) == 0;
 }
 
 /* The statement to run, complete; free it. NULL and *reterr on failure. */
-static char *complete(struct sg_task *task, const PGresult *row, struct sg_error *reterr) {
+static char *complete(struct sg_task *task, const struct missing *m, struct sg_error *reterr) {
     struct sg_num id = sg_num_of(task->id);
-    const char *statement = field(row, STATEMENT);
+    const char *statement = field(m, STATEMENT);
     char *text = NULL;
-    bool is_defined = is_kind(row, "index") || is_kind(row, "parent") || strncmp(field(row, KIND), "add", 3) == 0;
+    bool is_defined = is_kind(m, "index") || is_kind(m, "parent") || strncmp(field(m, KIND), "add", 3) == 0;
     if (!is_defined) {
         text = strdup(statement);
     } else {
         PGresult *model = NULL;
-        if (sg_db_exec(task->conn, "BEGIN", reterr) && sg_task_compose(task, scratch_sql, field(row, OBJECT), reterr)) {
+        if (sg_db_exec(task->conn, "BEGIN", reterr) && sg_task_compose(task, scratch_sql, field(m, OBJECT), reterr)) {
             model = sg_db_query(task->conn, model_sql, SG_ARGS(id.text), reterr);
         }
         sg_db_rollback(task->conn);
@@ -155,9 +165,9 @@ static char *complete(struct sg_task *task, const PGresult *row, struct sg_error
 
 /* What scans rows runs by itself, for as long as it takes; everything else is a short transaction under the lock
  * timeout. CREATE INDEX CONCURRENTLY cannot run in a transaction; one that a crash left invalid is dropped first. */
-static bool build(struct sg_task *task, const PGresult *row, const char *statement, struct sg_error *reterr) {
-    bool by_itself = is_kind(row, "index") || is_kind(row, "valid") || is_kind(row, "not null valid");
-    const char *before = field(row, BEFORE), *tablespace = field(row, TABLESPACE);
+static bool build(struct sg_task *task, const struct missing *m, const char *statement, struct sg_error *reterr) {
+    bool by_itself = is_kind(m, "index") || is_kind(m, "valid") || is_kind(m, "not null valid");
+    const char *before = field(m, BEFORE), *tablespace = field(m, TABLESPACE);
     if (tablespace &&
         !sg_db_run(task->conn, "SELECT set_config('default_tablespace', $1, false)", SG_ARGS(tablespace), reterr)) {
         return false;
@@ -165,25 +175,33 @@ static bool build(struct sg_task *task, const PGresult *row, const char *stateme
     if (by_itself) {
         return (!before || sg_db_exec(task->conn, before, reterr)) && sg_db_exec(task->conn, statement, reterr);
     }
-    return sg_task_begin(task, is_kind(row, "not null"), reterr) && sg_db_exec(task->conn, statement, reterr) &&
+    return sg_task_begin(task, is_kind(m, "not null"), reterr) && sg_db_exec(task->conn, statement, reterr) &&
            sg_task_commit(task, reterr);
+}
+
+static bool build_one(struct sg_task *task, const struct missing *m, struct sg_error *reterr) {
+    char *statement = complete(task, m, reterr);
+    bool ok = statement && build(task, m, statement, reterr);
+    free(statement);
+    return ok;
 }
 
 enum sg_turn sg_mirror_build(struct sg_task *task, enum sg_twins twins, bool *ret_complete, struct sg_error *reterr) {
     struct sg_num id = sg_num_of(task->id);
     struct sg_error err;
-    PGresult *row =
+    PGresult *rows =
         sg_db_query(task->conn, missing_sql, SG_ARGS(id.text, twins == SG_TWINS_UNIQUE ? "unique" : "all"), &err);
-    if (!row) {
+    if (!rows) {
         return sg_task_give_way(task, &err, reterr);
     }
-    bool ok = true, is_complete = PQntuples(row) == 0;
-    if (!is_complete) {
-        char *statement = complete(task, row, &err);
-        ok = statement && build(task, row, statement, &err);
-        free(statement);
+    /* Of one kind, so that none waits for another. A tree has hundreds, and asking what is missing costs more than most
+     * of them; but a turn is short, and other requests and migrations come in between. */
+    bool ok = true, is_complete = PQntuples(rows) == 0;
+    int64_t end_ms = sg_now_ms() + TURN_MS;
+    for (int i = 0; ok && i < PQntuples(rows) && (i == 0 || sg_now_ms() < end_ms); i++) {
+        ok = build_one(task, &(struct missing){rows, i}, &err);
     }
-    PQclear(row);
+    PQclear(rows);
     if (!ok) {
         return sg_task_give_way(task, &err, reterr);
     }

@@ -16,8 +16,8 @@ enum sg_twins {
     SG_TWINS_UNIQUE, /* unique indexes as unique ones, for contract */
 };
 
-/* Builds one missing twin. MORE with *ret_complete false after building one; *ret_complete true when none is missing.
- */
+/* Builds missing twins for a moment. MORE with *ret_complete false after building some; *ret_complete true when none is
+ * missing. */
 enum sg_turn sg_mirror_build(struct sg_task *task, enum sg_twins twins, bool *ret_complete, struct sg_error *reterr);
 
 #endif
