@@ -1,5 +1,6 @@
 #include "segue/prepared.h"
 
+#include "charset.h"
 #include "segue/limits.h"
 #include "token.h"
 
@@ -182,11 +183,15 @@ static bool ends_statement(const struct sg_tokens *tokens, size_t i) {
 
 void sg_prepared_read(struct sg_arena *arena, struct sg_span sql, enum sg_encoding encoding, bool backslash_quotes,
                       struct sg_prepared_ops *ret_ops) {
+    static const struct sg_charset as_bytes = {.server = SG_ENCODING_SQL_ASCII, .is_known = true};
+    const struct sg_lexis lexis = {.encoding = encoding,
+                                   .charset = encoding == SG_ENCODING_UTF8 ? NULL : &as_bytes,
+                                   .backslash_quotes = backslash_quotes};
     struct sg_prepared_ops ops = {0};
     struct sg_tokens tokens = {.n = 0};
     size_t cap = 0;
     if (sg_encoding_is_valid(encoding, sql)) /* otherwise the server takes nothing of it */
-        sg_tokenize(arena, sql, (struct sg_lexis){.encoding = encoding, .backslash_quotes = backslash_quotes}, &tokens);
+        sg_tokenize(arena, sql, lexis, &tokens);
     for (size_t i = 0, first = 0; tokens.n > 0 && i <= tokens.n; i++) {
         if (!ends_statement(&tokens, i))
             continue;

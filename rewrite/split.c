@@ -5,7 +5,7 @@ bool sg_split_next(struct sg_span text, size_t *cursor, struct sg_span *ret_stat
     if (*cursor >= text.len)
         return false;
     struct sg_span rest = {text.ptr + *cursor, text.len - *cursor};
-    *ret_statement = (struct sg_span){rest.ptr, sg_statement_end(rest)};
+    *ret_statement = (struct sg_span){rest.ptr, sg_statement_end(rest, (struct sg_lexis){0})};
     *cursor += ret_statement->len;
     return true;
 }

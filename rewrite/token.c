@@ -178,7 +178,7 @@ static void skip_number(struct lexer *lx) {
             p = digits_end(lx, exponent);
     }
     /* 0x1f and 1_000, to newer servers; to this parser junk */
-    lx->p = word_end(lx, p);
+    lx->p = p < lx->end && class_of(*p) == C_WORD ? word_end(lx, p) : p;
 }
 
 static bool begins_comment(const struct lexer *lx, const char *p) {
@@ -290,7 +290,8 @@ static void lex_punct(struct lexer *lx, struct sg_token *token) {
     }
     token->kind = SG_TOKEN_PUNCT;
     token->punct = c;
-    lx->p += c == ':' && two && (lx->p[1] == ':' || lx->p[1] == '=') ? 2 : 1;
+    bool is_pair = two && (c == ':' ? lx->p[1] == ':' || lx->p[1] == '=' : c == '.' && lx->p[1] == '.');
+    lx->p += is_pair ? 2 : 1;
 }
 
 static void lex_one(struct lexer *lx, struct sg_token *token) {
@@ -400,9 +401,9 @@ static void follow_body(struct body *body, const char *p, size_t len) {
         body->depth--;
 }
 
-size_t sg_statement_end(struct sg_span text) {
+size_t sg_statement_end(struct sg_span text, struct sg_lexis lexis) {
     struct sg_tokens flags = {.text = text};
-    struct lexer lx = lexer_of(text, (struct sg_lexis){0}, &flags);
+    struct lexer lx = lexer_of(text, lexis, &flags);
     struct body body = {0};
     size_t depth = 0;
     for (skip_blank(&lx); lx.p < lx.end; skip_blank(&lx)) {

@@ -22,7 +22,7 @@ enum sg_token_kind {
     SG_TOKEN_NUMBER,
     SG_TOKEN_PARAM, /* $1 */
     SG_TOKEN_OPERATOR,
-    SG_TOKEN_PUNCT, /* one of ( ) [ ] , ; . : and := :: */
+    SG_TOKEN_PUNCT, /* one of ( ) [ ] , ; . : and := :: .. */
 };
 
 /* Only the words that end or begin a clause; every other word is SG_WORD_NONE. */
@@ -75,7 +75,7 @@ struct sg_tokens {
 void sg_tokenize(struct sg_arena *arena, struct sg_span text, struct sg_lexis lexis, struct sg_tokens *ret_tokens);
 
 /* The byte after the first semicolon outside parentheses, or the text's length. Takes no memory. */
-size_t sg_statement_end(struct sg_span text);
+size_t sg_statement_end(struct sg_span text, struct sg_lexis lexis);
 
 /* Index of the first token at or after byte offset at; n if none. */
 size_t sg_token_at(const struct sg_tokens *tokens, size_t at);

@@ -30,7 +30,8 @@ struct sg_prepared_ops {
 /* Does the text hold one of the words at all? False is certain. Most texts cost no more than this. */
 bool sg_prepared_may_match(struct sg_span sql);
 
-/* Names live in the arena, spans point into sql. encoding and backslash_quotes as in sg_request. */
+/* Names live in the arena, in the client's own bytes, as in messages; spans point into sql. encoding and
+ * backslash_quotes as in sg_request. */
 void sg_prepared_read(struct sg_arena *arena, struct sg_span sql, enum sg_encoding encoding, bool backslash_quotes,
                       struct sg_prepared_ops *ret_ops);
 

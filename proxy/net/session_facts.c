@@ -260,6 +260,10 @@ void sg_facts_note_version(struct sg_version *v, const struct sg_planned *planne
     v->generation = planned->generation;
 }
 
+struct sg_reading sg_facts_reading(const struct sg_session *s) {
+    return (struct sg_reading){s->encoding, s->is_backslash_quotes};
+}
+
 void sg_facts_note_unsure(const struct sg_session *s, struct sg_version *v) {
     v->has_facts = s->facts.is_used;
     v->is_doubted = s->facts.is_doubtful;

@@ -30,6 +30,8 @@ enum sg_verdict sg_facts_plan(struct sg_session *s, struct sg_span sql, enum sg_
 /* Must what was made with these be looked at anew? */
 bool sg_facts_are_stale(struct sg_session *s, const struct sg_version *v);
 void sg_facts_note_version(struct sg_version *v, const struct sg_planned *planned);
+/* How a text is read that is sent now. */
+struct sg_reading sg_facts_reading(const struct sg_session *s);
 /* v was made with it is not known what: it is looked at anew before its first use. */
 void sg_facts_note_unsure(const struct sg_session *s, struct sg_version *v);
 /* The plan of a part of a text that has been planned just now. NULL: it goes out as it is, or has to be looked at anew

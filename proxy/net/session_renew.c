@@ -3,6 +3,8 @@
 #include "session_facts.h"
 #include "session_rewrite.h"
 
+#include <string.h>
+
 /* What runs PREPARE in the extended protocol: a statement and a portal of ours. The client's unnamed ones stay. */
 #define OUR_NAME "segue_prepare"
 
@@ -104,6 +106,7 @@ static void renew(struct sg_session *s, struct sg_span name, const struct sg_ver
     struct sg_version *fresh = sg_statements_add(&s->statements, name, v->text, plan, s->pin->epoch);
     fresh->batch = s->batch;
     fresh->star = v->star;
+    fresh->reading = v->reading;
     fresh->is_sql = v->is_sql;
     sg_facts_note_version(fresh, planned);
     side->version = fresh;
@@ -124,6 +127,27 @@ static void renew(struct sg_session *s, struct sg_span name, const struct sg_ver
 
 /* ---- Deciding ---- */
 
+/* Would the text, sent again, be read as it was? Not if client_encoding or standard_conforming_strings has changed
+ * since, and it has something that depends on it. */
+static bool is_read_alike(const struct sg_session *s, const struct sg_version *v) {
+    const struct sg_reading now = sg_facts_reading(s);
+    struct sg_span sql = sg_text_sql(v->text);
+    bool is_alike = now.backslash_quotes == v->reading.backslash_quotes || !memchr(sql.ptr, '\\', sql.len);
+    for (size_t i = 0; is_alike && now.encoding != v->reading.encoding && i < sql.len; i++) {
+        is_alike = (uint8_t)sql.ptr[i] < 0x80;
+    }
+    return is_alike;
+}
+
+static void set_read_otherwise(struct sg_error *err) {
+    sg_error_set(err, SG_SQLSTATE_FEATURE_NOT_SUPPORTED,
+                 "segue cannot prepare this statement again for the migration that is under way");
+    sg_error_detail(err,
+                    "client_encoding or standard_conforming_strings has changed since it was prepared, and its text "
+                    "would now mean something else.");
+    sg_error_hint(err, "Prepare it again, or SET them back.");
+}
+
 enum need { RIGHT_AS_IT_IS, REFUSED, TO_RENEW, TO_WAIT, OVER };
 
 /* v is not right. */
@@ -132,6 +156,10 @@ static enum need look_at(struct sg_session *s, struct sg_version *v, struct sg_p
     if (!v->text) {
         sg_rewrite_set_not_remembered(reterr);
         return s->pin->mappings > 0 ? REFUSED : RIGHT_AS_IT_IS;
+    }
+    if (s->pin->mappings > 0 && !is_read_alike(s, v)) {
+        set_read_otherwise(reterr);
+        return REFUSED;
     }
     enum sg_verdict verdict = sg_facts_plan(s, sg_text_sql(v->text), v->star, !v->is_sql, ret_planned);
     if (verdict != SG_FORWARD) {

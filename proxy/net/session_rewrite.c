@@ -247,6 +247,7 @@ static enum sg_verdict forward_parse(struct sg_session *s, struct sg_span name, 
     side->version->batch = s->batch;
     /* Before the first mapping `*` can only mean the table as it is then: that shape stays the statement's. */
     side->version->star = s->pin->mappings == 0 ? SG_STAR_OLD : s->star;
+    side->version->reading = sg_facts_reading(s);
     sg_facts_note_version(side->version, planned);
     sg_session_expect(s, SG_EXPECT_PARSE, SG_REPLY_FORWARD, side);
     return SG_FORWARD;
@@ -259,6 +260,7 @@ static void send_parse(struct sg_session *s, struct sg_span name, struct sg_text
     side->version = sg_statements_add(&s->statements, name, text, plan, s->pin->epoch);
     side->version->batch = s->batch;
     side->version->star = s->star;
+    side->version->reading = sg_facts_reading(s);
     sg_facts_note_version(side->version, planned);
     sg_rewrite_side_plan(side, plan, text);
     sg_msg_parse(&s->worker->message, name, plan->sql, text->nparams, sg_text_oids(text));

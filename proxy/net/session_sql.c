@@ -117,6 +117,7 @@ static struct sg_version *add_made(struct sg_session *s, const char *name, struc
     struct sg_version *made = sg_statements_add(&s->statements, sg_span_of(name), text, plan, s->pin->epoch);
     made->batch = s->batch;
     made->star = star;
+    made->reading = sg_facts_reading(s);
     made->is_sql = true;
     sg_facts_note_unsure(s, made);
     return made;

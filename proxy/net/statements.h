@@ -59,10 +59,14 @@ struct sg_version {
     uint64_t epoch;             /* whose mappings plan is right for */
     uint64_t batch;             /* of the session, when it was sent */
     enum sg_star star;          /* for its whole life: the result shape must not change */
-    uint32_t generation;        /* of the facts that plan was made with */
-    bool has_facts;             /* plan depends on them */
-    bool is_doubted;            /* plan was made while names were in doubt */
-    bool is_sql;                /* made by PREPARE in SQL, which is what text holds */
+    struct sg_reading {         /* how text was meant when it was sent */
+        enum sg_encoding encoding;
+        bool backslash_quotes;
+    } reading;
+    uint32_t generation; /* of the facts that plan was made with */
+    bool has_facts;      /* plan depends on them */
+    bool is_doubted;     /* plan was made while names were in doubt */
+    bool is_sql;         /* made by PREPARE in SQL, which is what text holds */
     bool is_pending;
     bool is_gone; /* Close */
     bool is_lost; /* the server no longer has it, and the client does not know */

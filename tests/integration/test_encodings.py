@@ -6,7 +6,7 @@ import os
 import pytest
 
 from texts import SERVERS, Voice, client_encodings, codes, rng_of, statement
-from wire import Wire, error_fields, message
+from wire import Wire, message
 
 SEED = os.environ.get("SEGUE_SEED", "1")
 STATEMENTS = int(os.environ.get("SEGUE_ENCODING_STATEMENTS", "4"))  # for each phase, encoding and manner of strings
@@ -225,3 +225,60 @@ def test_every_encoding(cluster, start_segue, server):
     print(f"{server}: {ran} statements, {len(refused)} refused")
     assert not other, other[:5]
     assert len(refused) < ran / 20
+
+
+def two_codes(cursor, encoding):
+    """Pairs of codes that are one character to a server of UTF8."""
+    by_character = {}
+    for code, text in codes(cursor, encoding, "UTF8"):
+        by_character.setdefault(text, []).append(code)
+    return [found for text, found in by_character.items() if len(found) > 1 and text != "\ufffd".encode()]
+
+
+def test_characters_with_two_codes_are_one_name_or_refused(cluster, segue, database):
+    """A name written once with one code and once with the other is one name to the server. What segue cannot know it must not
+    take for two."""
+    conn = cluster.connect(database)
+    conn.autocommit = True
+    cursor = conn.cursor()
+    cursor.execute("CREATE TABLE users (id int, nickname text)")
+    segue.console.run("CREATE MIGRATION m ON users RENAME COLUMN nickname TO username")
+    segue.console.start("m")
+    for encoding in ("SJIS", "EUC_JP", "EUC_TW", "BIG5"):
+        pairs = two_codes(cursor, encoding)
+        assert pairs or encoding == "BIG5"
+        wire = Wire(segue.port, database, client_encoding=encoding)
+        for first, *others in pairs:
+            for other in others:
+                wire.send(message(b"Q", b"SELECT \"" + other + b"\".username FROM users AS \"" + first + b"\"\0"))
+                failed = [fields[0] for kind, fields in told(wire.until_ready(), []) if kind == b"E"]
+                assert failed in ([], [b"0A000"]), (encoding, first, other)
+        wire.close()
+    conn.close()
+
+
+def test_a_text_that_would_now_be_read_otherwise_is_not_prepared_again(segue, direct, database):
+    direct.cursor().execute("CREATE TABLE users (id int, nickname text)")
+    segue.console.run("CREATE MIGRATION m ON users RENAME COLUMN nickname TO username")
+    wire = Wire(segue.port, database, client_encoding="LATIN1", standard_conforming_strings="off")
+    texts = {b"latin": b"UPDATE users SET nickname = '\xe9'", b"slash": b"UPDATE users SET nickname = 'a\\'b'",
+             b"plain": b"UPDATE users SET nickname = 'a'"}
+    for name, sql in texts.items():
+        wire.send(message(b"P", name + b"\0" + sql + b"\0\0\0"), message(b"S"))
+        wire.until_ready()
+    segue.console.start("m")
+
+    def outcome(name):
+        wire.send(message(b"B", b"\0" + name + b"\0\0\0\0\0\0\0"), message(b"E", b"\0\0\0\0\0"), message(b"S"))
+        answer = told(wire.until_ready(), [])
+        return next((fields[0] for kind, fields in answer if kind == b"E"), b"done")
+
+    for setting in (b"SET client_encoding = 'UTF8'", b"SET standard_conforming_strings = on"):
+        wire.send(message(b"Q", setting + b"\0"))
+        wire.until_ready()
+    assert [outcome(name) for name in (b"latin", b"slash", b"plain")] == [b"0A000", b"0A000", b"done"]
+    for setting in (b"SET client_encoding = 'LATIN1'", b"SET standard_conforming_strings = off"):
+        wire.send(message(b"Q", setting + b"\0"))
+        wire.until_ready()
+    assert [outcome(name) for name in (b"latin", b"slash", b"plain")] == [b"done"] * 3
+    wire.close()
