@@ -140,11 +140,13 @@ static bool piece_names_table(const struct sg_context *cx, struct sg_span string
     const char *name = table->relation->name;
     if (!has_word(cx, string, name))
         return false;
-    struct sg_tokens tokens;
-    sg_tokenize(cx->arena, body_of(string), cx->tokens.lexis, &tokens);
-    if (!sg_keyword_is_reserved(name) || tokens.n < 2 || memchr(string.ptr, '\\', string.len))
+    struct sg_span body = body_of(string);
+    if (!sg_keyword_is_reserved(name) || body.len == strlen(name) || memchr(string.ptr, '\\', string.len))
         return true;
-    if (any_ends_in_dot && tokens.v[0].kind == SG_TOKEN_WORD && has_word(cx, sg_token_text(&tokens, 0), name))
+    struct sg_tokens tokens;
+    sg_tokenize(cx->arena, body, cx->tokens.lexis, &tokens);
+    if (any_ends_in_dot && tokens.n && tokens.v[0].kind == SG_TOKEN_WORD &&
+        has_word(cx, sg_token_text(&tokens, 0), name))
         return true;
     for (size_t i = 0; i < tokens.n; i++) {
         const char *found = name_at(cx, &tokens, i);

@@ -166,17 +166,23 @@ static void add_fact(struct sg_buf *facts, struct sg_span ask) {
     sg_buf_put_u8(facts, ';');
 }
 
+/* Between NULs, which no name holds. */
+static void note_new(struct sg_buf *asked, struct sg_span ask) {
+    struct sg_buf entry = {0};
+    sg_buf_put_u8(&entry, 0);
+    sg_buf_put(&entry, ask.ptr, ask.len);
+    sg_buf_put_u8(&entry, 0);
+    CHECK(!asked->len || !memmem(asked->data, asked->len, entry.data, entry.len));
+    sg_buf_put(asked, entry.data, entry.len);
+    sg_buf_free(&entry);
+}
+
 static void check_asking(struct sg_snapshot *snapshot, struct sg_request request) {
-    struct sg_buf facts = {0};
+    struct sg_buf facts = {0}, asked = {0};
     const struct sg_plan *plan;
     while ((plan = sg_rewriter_plan(remembering(), snapshot, &request)) && plan->action == SG_ASK) {
         for (size_t i = 0; i < plan->asks_len; i++) {
-            char *named = malloc(plan->asks[i].len + 2);
-            CHECK(named);
-            memcpy(named, plan->asks[i].ptr, plan->asks[i].len);
-            memcpy(named + plan->asks[i].len, "=", 2);
-            CHECK(!facts.len || !memmem(facts.data, facts.len, named, plan->asks[i].len + 1));
-            free(named);
+            note_new(&asked, plan->asks[i]);
             add_fact(&facts, plan->asks[i]);
         }
         request.facts = (struct sg_span){(const char *)facts.data, facts.len};
@@ -185,6 +191,7 @@ static void check_asking(struct sg_snapshot *snapshot, struct sg_request request
         check_plan(plan, snapshot, &request);
     }
     sg_buf_free(&facts);
+    sg_buf_free(&asked);
 }
 
 static void run(struct sg_snapshot *snapshot, const struct sg_request *request) {
