@@ -7,7 +7,7 @@
  * Properties:
  *   - the answer is PASS, REWRITE, REFUSE or ASK, and the same when asked again (then from the cache);
  *   - it is ASK only for who can ask, and not for ever: each time it asks for names it has not been told;
- *   - the text with other literals gets from the cache the answer that it gets by itself;
+ *   - the text with other literals gets from the cache the answer that it gets by itself, if its bytes are valid;
  *   - what the pre-filter rules out is never touched, and with no mapping in force nothing is;
  *   - a rewritten text is the client's with the edits spliced in: every byte outside them is as it was;
  *   - of several statements, those that cannot name a mapped table keep every byte;
@@ -143,6 +143,11 @@ static void check_other_literals(struct sg_snapshot *snapshot, struct sg_request
     uint64_t seed = request.sql.len;
     char *sql = other_literals(request.sql, &seed);
     request.sql = sg_span_of(sql);
+    /* The server looks at the bytes first, and answers with the same error whatever became of the text. */
+    if (!sg_encoding_is_valid(request.encoding, request.sql) || !sg_encoding_is_valid(SG_ENCODING_UTF8, request.sql)) {
+        free(sql);
+        return;
+    }
     const struct sg_plan *got = sg_rewriter_plan(remembering(), snapshot, &request);
     const char *difference = plans_differ(got, sg_rewriter_plan(forgetful(), snapshot, &request));
     if (difference) {
