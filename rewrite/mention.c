@@ -57,8 +57,11 @@ const struct sg_table *sg_mentioned_table(struct sg_context *cx, struct sg_token
         const struct sg_table *table = table_at(cx, range.tokens, i);
         if (table)
             return table;
-        if (range.tokens->v[i].kind == SG_TOKEN_QUOTED && !sg_token_name(cx->arena, range.tokens, i))
-            return &cx->snapshot->tables[0]; /* it may be any name */
+        /* It may be any name; but a quote that is never closed begins none. */
+        struct sg_span text = sg_token_text(range.tokens, i);
+        if (range.tokens->v[i].kind == SG_TOKEN_QUOTED && text.ptr[text.len - 1] == '"' &&
+            !sg_token_name(cx->arena, range.tokens, i))
+            return &cx->snapshot->tables[0];
     }
     return NULL;
 }
