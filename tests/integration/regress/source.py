@@ -1,0 +1,114 @@
+"""PostgreSQL's own regression tests, from Debian's source package: fetched when they are first needed, kept in the build
+folder, never part of this repository."""
+
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import time
+from pathlib import Path
+
+PACKAGE = "postgresql-15"
+# The list of explained differences was made with this one. Mirrors drop a version when the next point release is out:
+# whatever they have instead will do, and where it differs the list says so.
+VERSION = "15.18-0+deb12u1"
+ATTEMPTS, PAUSE_S, APT_TIMEOUT_S = 4, 5, 300
+SUITE = "src/test/regress"
+
+
+class NotAvailable(Exception):
+    """The package could not be had; the text says what was tried."""
+
+
+def deb_src(text, is_deb822):
+    """The same places as the system's own packages come from, as sources; only Debian's."""
+    if is_deb822:
+        stanzas = [s for s in re.split(r"\n\s*\n", text) if re.search(r"^URIs:.*\bdebian", s, re.M)]
+        return "\n\n".join(re.sub(r"^Types:.*$", "Types: deb-src", s, flags=re.M) for s in stanzas) + "\n"
+    lines = [line for line in text.splitlines() if re.match(r"deb\s.*\bdebian", line)]
+    return "\n".join(re.sub(r"^deb\s", "deb-src ", line) for line in lines) + "\n"
+
+
+def write_sources(directory):
+    directory.mkdir(parents=True, exist_ok=True)
+    system = [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]
+    for file in system:
+        if file.suffix in {".list", ".sources"} and file.is_file():
+            text = deb_src(file.read_text(encoding="utf-8"), file.suffix == ".sources")
+            (directory / file.name).write_text(text, encoding="utf-8")
+
+
+class Apt:
+    """apt-get with lists of its own: what the system knows stays as it is, and no root is needed."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        write_sources(directory / "sources.d")
+        (directory / "lists" / "partial").mkdir(parents=True)
+        (directory / "cache" / "archives" / "partial").mkdir(parents=True)
+        options = {"Dir::Etc::sourcelist": "/dev/null", "Dir::Etc::sourceparts": directory / "sources.d",
+                   "Dir::State::lists": directory / "lists", "Dir::Cache": directory / "cache",
+                   "APT::Sandbox::User": "", "Acquire::Retries": "3"}
+        self.options = [f"-o{key}={value}" for key, value in options.items()]
+
+    def run(self, program, *arguments):
+        done = subprocess.run([program, *self.options, *arguments], cwd=self.directory, stdin=subprocess.DEVNULL,
+                              capture_output=True, encoding="utf-8", timeout=APT_TIMEOUT_S, check=False)
+        if done.returncode != 0:
+            raise NotAvailable(f"{program} {' '.join(arguments)}:\n{done.stdout[-1000:]}{done.stderr[-2000:]}")
+        return done.stdout
+
+    def versions(self):
+        """The one wanted first, then the others, as apt lists them."""
+        known = re.findall(r"^Version: (\S+)$", self.run("apt-cache", "showsrc", PACKAGE), re.M)
+        return sorted(set(known), key=lambda v: (v != VERSION, known.index(v)))
+
+    def fetch(self):
+        """The upstream tarball, verified by apt against Debian's signatures."""
+        self.run("apt-get", "-q", "update")
+        failures = []
+        for version in self.versions():
+            try:
+                self.run("apt-get", "-q", "source", "--download-only", f"{PACKAGE}={version}")
+                return next(self.directory.glob("*.orig.tar.*"))
+            except NotAvailable as failure:
+                failures.append(str(failure))
+        raise NotAvailable("\n".join(failures) or f"no source package {PACKAGE} in the lists of Debian's mirrors")
+
+
+def extract(tarball, destination):
+    with tarfile.open(tarball) as archive:
+        wanted = [m for m in archive.getmembers() if f"/{SUITE}/" in m.name and (m.isfile() or m.isdir())]
+        archive.extractall(destination, members=wanted)
+    return next(destination.glob(f"*/{SUITE}"))
+
+
+def fetch_with_patience(directory):
+    for attempt in range(1, ATTEMPTS + 1):
+        work = Path(tempfile.mkdtemp(dir=directory, prefix="apt-"))
+        try:
+            return extract(Apt(work).fetch(), work), work
+        except (NotAvailable, subprocess.TimeoutExpired) as failure:
+            shutil.rmtree(work)
+            if attempt == ATTEMPTS:
+                raise NotAvailable(
+                    f"PostgreSQL's regression tests could not be fetched from Debian's mirrors, after {attempt} attempts. "
+                    "This test needs the network once; what it fetches stays in the build folder.\n" + str(failure)) from None
+            time.sleep(PAUSE_S * attempt)
+    raise AssertionError("not reached")
+
+
+def regression_tests(build):
+    """The folder src/test/regress of PostgreSQL. Two runs at once may both fetch it; the first one's stays."""
+    kept = build / "postgresql-regress"
+    if not kept.is_dir():
+        build.mkdir(parents=True, exist_ok=True)
+        found, work = fetch_with_patience(build)
+        try:
+            os.rename(found, kept)
+        except OSError:
+            assert kept.is_dir(), f"{kept} cannot be made"
+        shutil.rmtree(work)
+    return kept
