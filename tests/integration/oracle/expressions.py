@@ -36,7 +36,7 @@ class Expressions:
     def ref_to(self, entry, column, scope=None, bare=False):
         """A reference to this column. Without a qualifier where nothing else could be meant."""
         name = self.name_of(column)
-        if name in entry.merged and scope is not None and self.is_merged_alone(name, entry, scope) and self.dice.random() < 0.5:
+        if name in entry.merged and scope is not None and entry in scope.entries and self.dice.random() < 0.5:
             return Ref(entry, column, name, "", self.spell(name))
         qualified = not bare and not (scope is not None and self.dice.random() < 0.5 and self.is_bare(entry, column, scope))
         qualifier = ""
@@ -45,11 +45,6 @@ class Expressions:
             if entry.schema and self.dice.random() < 0.4:
                 qualifier = f"{quote(entry.schema)}.{qualifier}"
         return Ref(entry, column, name, qualifier, self.spell(name))
-
-    def is_merged_alone(self, name, entry, scope):
-        """May the merged column of a join stand without a qualifier?"""
-        return entry in scope.entries and (not self.is_open("ambiguous merged name") or sum(
-            name in other.named() for other in scope.entries if name not in other.joined) == 0)
 
     @staticmethod
     def is_bare(entry, column, scope):

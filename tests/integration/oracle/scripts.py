@@ -190,7 +190,7 @@ class Scripts:
     def case_copy_in(self):
         self.is_loose = True
         parts, data = [], []
-        for _ in range(1 if self.is_open("several copies") or self.dice.random() < 0.85 else 2):
+        for _ in range(1 if self.dice.random() < 0.85 else 2):
             node, sent = self.copy_in()
             parts.append(node)
             data.append(self.pieces(sent))

@@ -40,7 +40,7 @@ class Sources:
 
     def is_hidden(self, table):
         """Does the bare name mean another table, by the search_path? Two schemas have one called items."""
-        return table.name == "items" and (table.schema != self.path or self.is_open("search_path"))
+        return table.name == "items" and table.schema != self.path
 
     def relation(self, table):
         return table.relation if self.is_hidden(table) else quote(table.name)
