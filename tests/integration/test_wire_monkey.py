@@ -26,7 +26,7 @@ CREATE TABLE other (id int PRIMARY KEY, title text);
 INSERT INTO mapped SELECT g, 'n' || g FROM generate_series(1, 5) g;
 """
 BAD_FOR_THE_SERVER = ("SELECT nope FROM mapped", "42703")
-BAD_FOR_SEGUE = ("CREATE VIEW v AS SELECT nickname FROM mapped", "0A000")
+BAD_FOR_SEGUE = ("ALTER TABLE mapped ALTER COLUMN nickname SET STATISTICS 10", "0A000")
 
 PLAIN = ["select 1", "select 'x', null", "", "select generate_series(1, 5)", "insert into t values (1, 'one')",
          "select count(*) from t", "begin", "commit", "rollback", "savepoint s", "rollback to s", "select 1/0", "selec",
