@@ -186,7 +186,7 @@ def test_the_statements_mean_one_thing(twins, cluster):
     for number, _, difference in oracle.check(generator, range(CASES), tally):
         pytest.fail(f"case {number}: {difference.got} {difference.wanted}\n{show(written(number), twin=True)}", pytrace=False)
     assert tally.valid >= LEAST_VALID * tally.cases, told(tally)
-    assert SANITIZED or all(tally.kinds[kind] for _, kind in KINDS if kind not in OPEN)
+    assert CASES < 300 or all(tally.kinds[kind] for _, kind in KINDS if kind not in OPEN)
 
 
 class Twin:
