@@ -132,8 +132,22 @@ static void keep_last(struct sg_rewriter *rw, struct sg_full_plan *plan) {
     rw->last = plan;
 }
 
-/* Where a quote ends must be plain from the bytes alone. */
-static bool read_shape(struct sg_rewriter *rw, const struct sg_request *request) {
+static bool is_ascii(struct sg_span text) {
+    uint64_t high = 0, bytes;
+    size_t i = 0;
+    for (; i + sizeof bytes <= text.len; i += sizeof bytes) {
+        memcpy(&bytes, text.ptr + i, sizeof bytes);
+        high |= bytes;
+    }
+    for (; i < text.len; i++)
+        high |= (unsigned char)text.ptr[i];
+    return (high & 0x8080808080808080) == 0;
+}
+
+/* Where a quote ends must be plain from the bytes alone; and they must be characters. */
+static bool read_shape(struct sg_rewriter *rw, const struct sg_snapshot *snapshot, const struct sg_request *request) {
+    if (!is_ascii(request->sql) && sg_text_is_invalid(snapshot, request->encoding, request->sql))
+        return false;
     return !request->backslash_quotes && !sg_encoding_is_wide(request->encoding) &&
            sg_shape_read(&rw->shape, request->sql);
 }
@@ -149,7 +163,7 @@ static bool seen_before(struct sg_rewriter *rw, uint64_t hash) {
 static struct sg_full_plan *plan_by_shape(struct sg_rewriter *rw, const struct sg_snapshot *snapshot,
                                           const struct sg_request *request, const struct sg_plan_key *key,
                                           uint64_t hash) {
-    bool shaped = read_shape(rw, request);
+    bool shaped = read_shape(rw, snapshot, request);
     struct sg_plan_key shape_key = shaped ? sg_plan_key_of_shape(key, &rw->shape) : *key;
     uint64_t shape_hash = shaped ? sg_plan_key_hash(&shape_key) : 0;
     const struct sg_known *known = shaped ? sg_cache_find(rw->cache, shape_hash, &shape_key) : NULL;

@@ -174,9 +174,8 @@ static bool has_high(struct sg_span text) {
     return false;
 }
 
-/* Does the server, which looks at the bytes first, answer with an error whatever the text says? */
-static bool is_invalid(const struct sg_context *cx, struct sg_span text) {
-    enum sg_encoding server = cx->snapshot->catalog->charset.server, client = cx->request->encoding;
+bool sg_text_is_invalid(const struct sg_snapshot *snapshot, enum sg_encoding client, struct sg_span text) {
+    enum sg_encoding server = snapshot->catalog->charset.server;
     if (server == SG_ENCODING_SQL_ASCII && sg_encoding_is_wide(client))
         return has_high(text); /* it cannot convert, and dares not leave it */
     return !sg_encoding_is_valid(client == SG_ENCODING_SQL_ASCII ? server : client, text);
@@ -189,7 +188,7 @@ void sg_rewrite_text(struct sg_context *cx, struct sg_span text) {
                                    .backslash_quotes = cx->request->backslash_quotes};
     sg_edits_init(&cx->edits, cx->arena);
     cx->may_run_apart = cx->request->can_ask && sg_find_word(text, SG_SPAN_LIT("concurrently"));
-    if (is_invalid(cx, text))
+    if (sg_text_is_invalid(cx->snapshot, cx->request->encoding, text))
         return;
     sg_tokenize(cx->arena, text, lexis, &cx->tokens);
     sg_spell(cx->arena, &cx->tokens, &cx->spelling);

@@ -8,4 +8,7 @@
  */
 void sg_rewrite_text(struct sg_context *cx, struct sg_span text);
 
+/* Does the server, which looks at the bytes first, answer with an error whatever the text says? */
+bool sg_text_is_invalid(const struct sg_snapshot *snapshot, enum sg_encoding client, struct sg_span text);
+
 #endif

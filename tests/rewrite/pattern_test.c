@@ -132,6 +132,7 @@ Test(pattern, texts_that_must_not) {
         {"COPY users (nickname) FROM STDIN DELIMITER ','", "COPY users (nickname) FROM STDIN DELIMITER ';'"},
         {"COPY users (nickname) FROM STDIN WHERE user_id > 1", "COPY users (nickname) FROM STDIN WHERE user_id > 2"},
         {"SELECT username FROM users WHERE user_id = 1 FROM", "SELECT username FROM users WHERE user_id = 2 FROM"},
+        {"SELECT username FROM users WHERE email = 'b'", "SELECT username FROM users WHERE email = 'b\xff'"},
         {"DO 'SELECT 1 FROM users'", "DO 'SELECT 2 FROM users'"},
         {"SELECT username FROM users WHERE email = 'a", "SELECT username FROM users WHERE email = 'b"},
         {"SELECT username FROM users WHERE user_id = 1 /* ", "SELECT username FROM users WHERE user_id = 2 /* "},
