@@ -43,6 +43,7 @@ static void assign_once(struct sg_context *cx, const struct sg_entry *entry, con
         return;
     }
     size_t token = sg_assigned_name(cx, target);
+    cx->row_selects++;
     sg_edit_replace(&cx->edits, cx->tokens.v[token].at, cx->tokens.v[token].len,
                     sg_span_of(sg_arena_printf(cx->arena, "(%s, %s)", sg_ident(cx, name), sg_ident(cx, other))));
     sg_edit_insert(&cx->edits, cx->tokens.v[value_token(cx, target)].at, "(SELECT segue.v, segue.v FROM (SELECT ");

@@ -71,6 +71,7 @@ static void row_once(struct sg_context *cx, const struct sg_entry *entry, const 
                      const struct sg_column_plan *own) {
     size_t open = row_open(cx, g), i = open + 1;
     const char *outer = "";
+    cx->row_selects++;
     for (size_t k = 0; k < g->n; k++) {
         size_t end = sg_expr_end(&cx->tokens, i);
         if (!name_item(cx, entry, g, k, end))

@@ -27,6 +27,7 @@ struct sg_context {
     struct sg_edits edits;
     bool refused;
     struct sg_error *error;
+    unsigned row_selects;      /* assignments that were made (a, b) = (SELECT ...) */
     const char *stored;        /* what of the text is kept by the server beyond it, a view: "CREATE VIEW"; or NULL */
     struct sg_copy *copy;      /* what becomes of the data of the text's first COPY FROM STDIN that is changed */
     struct sg_copy *last_copy; /* and of its last */

@@ -36,6 +36,27 @@ static void rewrite_insert(struct sg_context *cx, const struct sg_entry *target,
                   "a MERGE that inserts a value which must be computed once");
 }
 
+static bool has_row_select(const struct sg_merge_arm *arm) {
+    for (size_t i = 0; i < arm->targets.n; i++) {
+        const struct sg_node *value = arm->targets.v[i].expr;
+        if (value && value->kind == SG_NODE_MULTI && value->kids.v[0]->kind == SG_NODE_SUBLINK)
+            return true;
+    }
+    return false;
+}
+
+/* PostgreSQL 15 mixes up the (a, b) = (SELECT ...) of different arms: wrong values, or a crash. One of ours must not
+ * come to another. */
+static void check_row_selects(struct sg_context *cx, const struct sg_query *query, const struct sg_entry *target,
+                              unsigned ours) {
+    unsigned all = ours;
+    for (size_t i = 0; i < query->arms_len; i++)
+        all += has_row_select(&query->arms[i]);
+    if (ours && all > 1)
+        sg_refuse(cx, query->target->at, target->table, "Compute the values in the MERGE's source.",
+                  "a MERGE with several assignments of a value that must be computed once");
+}
+
 struct sg_output sg_resolve_merge(struct sg_context *cx, struct sg_query *query, const struct sg_scope *outer,
                                   const struct sg_cte_name *ctes, int flags) {
     struct sg_scope scope = {.outer = outer, .ctes = sg_resolve_with(cx, &query->with, outer, ctes)};
@@ -47,6 +68,7 @@ struct sg_output sg_resolve_merge(struct sg_context *cx, struct sg_query *query,
     source.n--;
     sg_resolve_expr(cx, query->where, &scope);
     size_t at = sg_token_at(&cx->tokens, (size_t)query->target->at);
+    unsigned row_selects = cx->row_selects;
     for (size_t i = 0; i < query->arms_len && !cx->refused; i++) {
         const struct sg_merge_arm *arm = &query->arms[i];
         sg_resolve_expr(cx, arm->condition, arm->matched ? &scope : &source);
@@ -59,6 +81,7 @@ struct sg_output sg_resolve_merge(struct sg_context *cx, struct sg_query *query,
             sg_resolve_assignments(cx, target, &arm->targets, &scope);
         }
     }
+    check_row_selects(cx, query, target, cx->row_selects - row_selects);
     sg_replace_entries(cx, &scope);
     (void)flags; /* a MERGE returns nothing (PostgreSQL 15) */
     return (struct sg_output){0};
