@@ -37,11 +37,6 @@ static void repeat_assignment(struct sg_context *cx, const struct sg_target *tar
  */
 static void assign_once(struct sg_context *cx, const struct sg_entry *entry, const struct sg_target *target,
                         const char *name, const char *other) {
-    if (target->indirect) {
-        sg_refuse(cx, target->at, entry->table, "Assign the whole value.",
-                  "an assignment to an element or field of \"%s\" whose value must be computed once", name);
-        return;
-    }
     size_t token = sg_assigned_name(cx, target);
     cx->row_selects++;
     sg_edit_replace(&cx->edits, cx->tokens.v[token].at, cx->tokens.v[token].len,
@@ -83,6 +78,32 @@ static void assign_volatile_default(struct sg_context *cx, const struct sg_entry
     }
 }
 
+/* `labels[1] = a, labels[2] = b`: one column, and every part of it counts. */
+static void copy_elements(struct sg_context *cx, const struct sg_entry *entry, const struct sg_targets *set,
+                          const char *name, const char *other) {
+    for (size_t i = 0; i < set->n; i++) {
+        const struct sg_target *target = &set->v[i];
+        if (strcmp(target->name, name) != 0)
+            continue;
+        if (target->expr->kind == SG_NODE_MULTI || sg_must_evaluate_once(target->expr))
+            sg_refuse(cx, target->at, entry->table, "Assign the whole value.",
+                      "an assignment to an element or field of \"%s\" whose value must be computed once", name);
+        else
+            repeat_assignment(cx, target, other);
+    }
+}
+
+/* Parts of one value under both of its names: what is dropped, or left as it is, would be lost on the other side. */
+static void check_elements(struct sg_context *cx, const struct sg_entry *entry, const struct sg_targets *set) {
+    for (size_t i = 0; i < set->n; i++) {
+        const struct sg_table_mapping *m = set->v[i].indirect ? sg_table_mapping(entry->table, set->v[i].name) : NULL;
+        for (size_t k = 0; m && k < set->n; k++)
+            if (sg_table_mapping(entry->table, set->v[k].name) == m && strcmp(set->v[k].name, set->v[i].name) != 0)
+                sg_refuse(cx, set->v[i].at, entry->table, "Assign by one of the two names.",
+                          "assignments to elements or fields of \"%s\" by both of its names", set->v[i].name);
+    }
+}
+
 static void copy_assignment(struct sg_context *cx, const struct sg_entry *entry, const struct sg_targets *set,
                             const struct sg_column_plan *plan, const struct sg_column_copy *copy) {
     const struct sg_target *target = &set->v[copy->from];
@@ -93,6 +114,8 @@ static void copy_assignment(struct sg_context *cx, const struct sg_entry *entry,
         /* The other column may not be filled yet: changing one element of it would leave the rest behind. */
         sg_refuse(cx, target->at, entry->table, "Assign the whole value.",
                   "an assignment to an element or field of \"%s\"", target->name);
+    } else if (target->indirect) {
+        copy_elements(cx, entry, set, target->name, copy->name);
     } else if (target->expr->kind == SG_NODE_MULTI) {
         sg_extend_group(cx, entry, set, plan, copy->from);
     } else if (sg_must_evaluate_once(target->expr)) {
@@ -150,6 +173,7 @@ void sg_resolve_assignments(struct sg_context *cx, struct sg_entry *entry, const
     resolve_values(cx, set, scope);
     if (!entry->table || cx->refused)
         return;
+    check_elements(cx, entry, set);
     const char **written = sg_arena_array(cx->arena, const char *, set->n);
     for (size_t i = 0; i < set->n; i++)
         written[i] = set->v[i].name;
