@@ -3,6 +3,7 @@
 import json
 import subprocess
 import threading
+import time
 
 from proxy import BUILD
 
@@ -91,6 +92,7 @@ def test_lost_connections_are_found_out_about(cluster, database, direct, tmp_pat
     """With --reconnect each statement that was on its way has happened or has not, and the client finds out which."""
     def kill_again_and_again():
         for _ in range(5):
+            time.sleep(0.5)  # spread over the run: not all of them while the clients are still coming
             at_work(direct)
             kill_all(direct)
 
