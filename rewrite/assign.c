@@ -93,14 +93,46 @@ static void copy_elements(struct sg_context *cx, const struct sg_entry *entry, c
     }
 }
 
+/* What stands behind the name: [1] = value. */
+static struct sg_span assigned_text(const struct sg_context *cx, const struct sg_target *target) {
+    size_t from = sg_token_end(&cx->tokens, sg_assigned_name(cx, target));
+    return (struct sg_span){cx->tokens.text.ptr + from, assignment_end(cx, target) - from};
+}
+
+/* The next assignment to this name from index i on; NULL: there is none. */
+static const struct sg_target *next_named(const struct sg_targets *set, const char *name, size_t *i) {
+    while (*i < set->n)
+        if (strcmp(set->v[(*i)++].name, name) == 0)
+            return &set->v[*i - 1];
+    return NULL;
+}
+
+/* An app that writes both names writes the same to both; of one column there can be but one assignment of each kind. */
+static bool assigns_alike(struct sg_context *cx, const struct sg_targets *set, const struct sg_mapping *m) {
+    size_t i = 0, k = 0, pairs = 0;
+    const struct sg_target *old, *new;
+    if (m->phase == SG_PHASE_DUAL_WRITE)
+        return false;        /* as with one name: the rest of the value may not be there yet */
+    cx->literal_read = true; /* compared as they are written */
+    do {
+        old = next_named(set, m->old_name, &i);
+        new = next_named(set, m->new_name, &k);
+        pairs += old && new;
+        if (!old != !new || (old && !sg_span_eq(assigned_text(cx, old), assigned_text(cx, new))))
+            return false;
+    } while (old);
+    return pairs == 1 || sg_phase_writes_both(m->phase);
+}
+
 /* Parts of one value under both of its names: what is dropped, or left as it is, would be lost on the other side. */
 static void check_elements(struct sg_context *cx, const struct sg_entry *entry, const struct sg_targets *set) {
-    for (size_t i = 0; i < set->n; i++) {
+    for (size_t i = 0; i < set->n && !cx->refused; i++) {
         const struct sg_table_mapping *m = set->v[i].indirect ? sg_table_mapping(entry->table, set->v[i].name) : NULL;
-        for (size_t k = 0; m && k < set->n; k++)
-            if (sg_table_mapping(entry->table, set->v[k].name) == m && strcmp(set->v[k].name, set->v[i].name) != 0)
-                sg_refuse(cx, set->v[i].at, entry->table, "Assign by one of the two names.",
-                          "assignments to elements or fields of \"%s\" by both of its names", set->v[i].name);
+        size_t old = 0, new = 0;
+        bool both = m && next_named(set, m->mapping->old_name, &old) && next_named(set, m->mapping->new_name, &new);
+        if (both && !assigns_alike(cx, set, m->mapping))
+            sg_refuse(cx, set->v[i].at, entry->table, "Assign by one of the two names.",
+                      "different assignments to elements or fields of \"%s\" by both of its names", set->v[i].name);
     }
 }
 
