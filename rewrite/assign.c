@@ -132,7 +132,7 @@ static void check_elements(struct sg_context *cx, const struct sg_entry *entry, 
         bool both = m && next_named(set, m->mapping->old_name, &old) && next_named(set, m->mapping->new_name, &new);
         if (both && !assigns_alike(cx, set, m->mapping))
             sg_refuse(cx, set->v[i].at, entry->table, "Assign by one of the two names.",
-                      "different assignments to elements or fields of \"%s\" by both of its names", set->v[i].name);
+                      "assignments to elements or fields of \"%s\" by both of its names", set->v[i].name);
     }
 }
 
