@@ -6,6 +6,7 @@ import ssl
 import struct
 import subprocess
 import threading
+import time
 
 import psycopg2
 import pytest
@@ -222,6 +223,16 @@ def test_a_byte_at_a_time(start_segue, certificates, version):
         assert got[:1] == b"R"
 
 
+def wait_for_certificate(segue, database, authority):
+    """RELOAD is answered before it is done."""
+    while True:
+        try:
+            ask(segue, database, sslmode="verify-ca", sslrootcert=authority)
+            return
+        except psycopg2.OperationalError:
+            time.sleep(0.05)
+
+
 def test_certificates_are_read_again_without_a_restart(start_segue, database, certificates, tmp_path):
     key, cert = tmp_path / "now.key", tmp_path / "now.pem"
     key.write_bytes(certificates.stranger[0].read_bytes())
@@ -240,10 +251,12 @@ def test_certificates_are_read_again_without_a_restart(start_segue, database, ce
         with old.cursor() as cursor:
             cursor.execute("SELECT 2")
             assert cursor.fetchone() == (2,)
+        wait_for_certificate(segue, database, authority)
         key.write_text("nonsense", encoding="ascii")
         psql(conninfo(segue, "segue", sslmode="require"), "-c", "RELOAD")
+    while "TLS private key" not in segue.log_text():
+        time.sleep(0.05)
     assert ask(segue, database, sslmode="verify-ca", sslrootcert=authority) == (1, True)
-    assert "TLS private key" in segue.log_text()
 
 
 # ---- The way to the server ----
