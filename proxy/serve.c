@@ -20,7 +20,7 @@
 #include "proxy/net/hub.h"
 #include "proxy/net/server.h"
 #include "proxy/net/star_rules.h"
-#include "proxy/net/tls.h"
+#include "proxy/tls.h"
 
 #include <errno.h>
 #include <libpq-fe.h>

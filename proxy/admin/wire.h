@@ -9,7 +9,7 @@
 #ifndef SEGUE_ADMIN_WIRE_H
 #define SEGUE_ADMIN_WIRE_H
 
-#include "proxy/net/tls.h"
+#include "proxy/tls.h"
 #include "segue/protocol.h"
 
 #define SG_WIRE_MESSAGE_MAX_BYTES (1u << 20) /* a console command is short; this bounds what a client makes us hold */

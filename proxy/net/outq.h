@@ -13,7 +13,7 @@
 #ifndef SEGUE_NET_OUTQ_H
 #define SEGUE_NET_OUTQ_H
 
-#include "proxy/net/tls.h"
+#include "proxy/tls.h"
 #include "segue/protocol.h"
 
 #include <stdbool.h>

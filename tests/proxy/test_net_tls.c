@@ -1,5 +1,5 @@
 /* Two ends in one process, with certificates made on the spot. */
-#include "proxy/net/tls.h"
+#include "proxy/tls.h"
 
 #include <criterion/criterion.h>
 #include <openssl/evp.h>

@@ -9,8 +9,8 @@
  *
  * (PostgreSQL docs: 55.2.10 SSL Session Encryption, 34.19 SSL Support; RFC 5929 for the channel binding.)
  */
-#ifndef SEGUE_NET_TLS_H
-#define SEGUE_NET_TLS_H
+#ifndef SEGUE_TLS_H
+#define SEGUE_TLS_H
 
 #include "segue/error.h"
 #include "segue/protocol.h"
