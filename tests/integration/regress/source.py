@@ -1,5 +1,5 @@
-"""PostgreSQL's own regression tests, from Debian's source package: fetched when they are first needed, kept in the build
-folder, never part of this repository."""
+"""PostgreSQL's own regression tests, from Debian's source package: fetched when they are first needed, kept in the user's
+cache and copied to the build folder, never part of this repository."""
 
 import os
 import re
@@ -95,20 +95,31 @@ def fetch_with_patience(directory):
             if attempt == ATTEMPTS:
                 raise NotAvailable(
                     f"PostgreSQL's regression tests could not be fetched from Debian's mirrors, after {attempt} attempts. "
-                    "This test needs the network once; what it fetches stays in the build folder.\n" + str(failure)) from None
+                    "This test needs the network once; what it fetches stays in the user's cache.\n" + str(failure)) from None
             time.sleep(PAUSE_S * attempt)
     raise AssertionError("not reached")
 
 
+def put(folder, place):
+    """A folder in its place, as a whole or not at all. Two runs at once may both do it; the first one's stays."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(dir=place.parent, prefix="put-"))
+    try:
+        os.rename(shutil.copytree(folder, work / "copy"), place)
+    except OSError:
+        assert place.is_dir(), f"{place} cannot be made"
+    shutil.rmtree(work)
+
+
 def regression_tests(build):
-    """The folder src/test/regress of PostgreSQL. Two runs at once may both fetch it; the first one's stays."""
+    """The folder src/test/regress of PostgreSQL. The network is needed once for a user, not for each build folder."""
     kept = build / "postgresql-regress"
-    if not kept.is_dir():
+    cached = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "segue" / f"{PACKAGE}-regress"
+    if not kept.is_dir() and not cached.is_dir():
         build.mkdir(parents=True, exist_ok=True)
         found, work = fetch_with_patience(build)
-        try:
-            os.rename(found, kept)
-        except OSError:
-            assert kept.is_dir(), f"{kept} cannot be made"
+        put(found, cached)
         shutil.rmtree(work)
+    if not kept.is_dir():
+        put(cached, kept)
     return kept
