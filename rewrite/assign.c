@@ -124,15 +124,25 @@ static bool assigns_alike(struct sg_context *cx, const struct sg_targets *set, c
     return pairs == 1 || sg_phase_writes_both(m->phase);
 }
 
+/* The first assignment to an element or field by this name; NULL: there is none. */
+static const struct sg_target *element_of(const struct sg_targets *set, const char *name) {
+    size_t i = 0;
+    const struct sg_target *target;
+    while ((target = next_named(set, name, &i)) && !target->indirect)
+        continue;
+    return target;
+}
+
 /* Parts of one value under both of its names: what is dropped, or left as it is, would be lost on the other side. */
 static void check_elements(struct sg_context *cx, const struct sg_entry *entry, const struct sg_targets *set) {
-    for (size_t i = 0; i < set->n && !cx->refused; i++) {
-        const struct sg_table_mapping *m = set->v[i].indirect ? sg_table_mapping(entry->table, set->v[i].name) : NULL;
-        size_t old = 0, new = 0;
-        bool both = m && next_named(set, m->mapping->old_name, &old) && next_named(set, m->mapping->new_name, &new);
-        if (both && !assigns_alike(cx, set, m->mapping))
-            sg_refuse(cx, set->v[i].at, entry->table, "Assign by one of the two names.",
-                      "assignments to elements or fields of \"%s\" by both of its names", set->v[i].name);
+    for (size_t k = 0; k < entry->table->mappings_len && !cx->refused; k++) {
+        const struct sg_mapping *m = entry->table->mappings[k].mapping;
+        const struct sg_target *old = element_of(set, m->old_name), *new = element_of(set, m->new_name);
+        size_t at_old = 0, at_new = 0;
+        bool both = next_named(set, m->old_name, &at_old) && next_named(set, m->new_name, &at_new);
+        if ((old || new) && both && !assigns_alike(cx, set, m))
+            sg_refuse(cx, (old ? old : new)->at, entry->table, "Assign by one of the two names.",
+                      "assignments to elements or fields of \"%s\" by both of its names", (old ? old : new)->name);
     }
 }
 

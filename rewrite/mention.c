@@ -5,8 +5,7 @@
 
 #include <stdint.h>
 
-/* The name that token i is; NULL: none. A reserved word is one only after a dot. */
-static const char *name_at(const struct sg_context *cx, const struct sg_tokens *tokens, size_t i) {
+const char *sg_name_at(const struct sg_context *cx, const struct sg_tokens *tokens, size_t i) {
     bool is_word = tokens->v[i].kind == SG_TOKEN_WORD;
     if (!is_word && tokens->v[i].kind != SG_TOKEN_QUOTED)
         return NULL;
@@ -30,7 +29,7 @@ static const struct sg_table *asked_for(struct sg_context *cx, const char *name,
 
 /* A mapped table that the name at token i may mean: of any schema, unless another one stands before it. */
 static const struct sg_table *table_at(struct sg_context *cx, const struct sg_tokens *tokens, size_t i) {
-    const char *name = name_at(cx, tokens, i);
+    const char *name = sg_name_at(cx, tokens, i);
     if (!name)
         return NULL;
     size_t n;
@@ -152,7 +151,7 @@ static bool piece_names_table(const struct sg_context *cx, struct sg_span string
         has_word(cx, sg_token_text(&tokens, 0), name))
         return true;
     for (size_t i = 0; i < tokens.n; i++) {
-        const char *found = name_at(cx, &tokens, i);
+        const char *found = sg_name_at(cx, &tokens, i);
         if (found ? strcmp(found, name) == 0
                   : tokens.v[i].kind != SG_TOKEN_WORD && has_word(cx, sg_token_text(&tokens, i), name))
             return true;

@@ -12,6 +12,8 @@ struct sg_token_range {
     size_t first, end;
 };
 
+/* The name that token i is; NULL: none. A reserved word is one only in quotes or after a dot. */
+const char *sg_name_at(const struct sg_context *cx, const struct sg_tokens *tokens, size_t i);
 /* A mapped table that a name in the range may mean; NULL: none. Strings are not looked into. */
 const struct sg_table *sg_mentioned_table(struct sg_context *cx, struct sg_token_range range);
 /* The first name in the range that is one of a mapping. */

@@ -24,9 +24,12 @@ static void refuse_mention(struct sg_context *cx, const struct sg_statement *sta
  * as there is one; its copy on the new one has another name. */
 static void rewrite_index(struct sg_context *cx, const struct sg_statement *statement, const struct sg_table *table) {
     struct sg_token_range range = range_of(cx, statement);
-    for (size_t i = range.first; i < range.end; i++) {
-        const char *name = sg_token_name(cx->arena, &cx->tokens, i);
-        const struct sg_table_mapping *m = name && cx->tokens.v[i].depth ? sg_table_mapping(table, name) : NULL;
+    size_t i = range.first; /* of its columns, and of the predicate behind them */
+    while (i < range.end && !sg_token_is_punct(&cx->tokens, i, '('))
+        i++;
+    for (; i < range.end; i++) {
+        const char *name = sg_name_at(cx, &cx->tokens, i);
+        const struct sg_table_mapping *m = name ? sg_table_mapping(table, name) : NULL;
         if (!m)
             continue;
         sg_note_use(cx, m, name);
