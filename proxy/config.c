@@ -393,16 +393,12 @@ struct sg_config *sg_config_load(const char *path, const struct sg_config_overri
     return config;
 }
 
-bool sg_config_same_lists(const struct sg_config *a, const struct sg_config *b) {
-    if (a->databases_len != b->databases_len || a->clients_len != b->clients_len)
+bool sg_config_same_databases(const struct sg_config *a, const struct sg_config *b) {
+    if (a->databases_len != b->databases_len)
         return false;
     for (size_t i = 0; i < a->databases_len; i++)
         if (strcmp(a->databases[i].name, b->databases[i].name) != 0 ||
             strcmp(a->databases[i].conninfo, b->databases[i].conninfo) != 0)
-            return false;
-    for (size_t i = 0; i < a->clients_len; i++)
-        if (a->clients[i].key != b->clients[i].key || a->clients[i].star != b->clients[i].star ||
-            strcmp(a->clients[i].value, b->clients[i].value) != 0)
             return false;
     return true;
 }
@@ -414,7 +410,7 @@ void sg_config_free(struct sg_config *config) {
     free(config);
 }
 
-void sg_config_keep_lists(struct sg_config *config, const struct sg_config *from) {
+void sg_config_keep_databases(struct sg_config *config, const struct sg_config *from) {
     struct sg_config_database *list = sg_arena_array(&config->arena, struct sg_config_database, from->databases_len);
     for (size_t i = 0; i < from->databases_len; i++)
         list[i] = (struct sg_config_database){sg_arena_strdup(&config->arena, from->databases[i].name),
@@ -422,12 +418,6 @@ void sg_config_keep_lists(struct sg_config *config, const struct sg_config *from
                                               from->databases[i].line};
     config->databases = list;
     config->databases_len = from->databases_len;
-    struct sg_config_client *clients = sg_arena_array(&config->arena, struct sg_config_client, from->clients_len);
-    for (size_t i = 0; i < from->clients_len; i++)
-        clients[i] = (struct sg_config_client){
-            from->clients[i].key, sg_arena_strdup(&config->arena, from->clients[i].value), from->clients[i].star};
-    config->clients = clients;
-    config->clients_len = from->clients_len;
 }
 
 bool sg_config_split_address(struct sg_arena *arena, const char *address, const char **ret_host,

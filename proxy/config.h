@@ -105,9 +105,9 @@ int sg_config_key_nearest(const char *name);
 bool sg_config_store(struct sg_config *config, size_t i, const char *text, char *why, size_t why_size);
 /* Takes one value over from another config: what a reload cannot change stays what it was. */
 void sg_config_keep(struct sg_config *config, const struct sg_config *from, size_t i);
-/* The same of [databases] and [clients]. */
-void sg_config_keep_lists(struct sg_config *config, const struct sg_config *from);
-bool sg_config_same_lists(const struct sg_config *a, const struct sg_config *b);
+/* The same of [databases]. */
+void sg_config_keep_databases(struct sg_config *config, const struct sg_config *from);
+bool sg_config_same_databases(const struct sg_config *a, const struct sg_config *b);
 bool sg_config_same(const struct sg_config *a, const struct sg_config *b, size_t i);
 
 #endif

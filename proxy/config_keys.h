@@ -19,7 +19,7 @@
     X(TEXT,    listen_addr, "127.0.0.1", 0, 0, RESTART, "Address to listen on; `*` is all of them")                    \
     X(INT,     listen_port, "6432", 0, 65535, RESTART, "TCP port; 0 lets the system choose, and the ready line says which") \
     X(TEXT,    unix_socket_dir, "", 0, 0, RESTART, "Directory of a Unix socket to listen on as well")                    \
-    X(INT,     max_client_conn, "1000", 1, 1000000, RESTART, "Client connections at a time; one more is refused with 53300") \
+    X(INT,     max_client_conn, "1000", 1, 1000000, RELOAD, "Client connections at a time; one more is refused with 53300") \
     X(INT,     workers, "0", 0, 256, RESTART, "Worker loops, a thread each; 0 is one for each processor")              \
     /* who may connect */                                                                                              \
     X(CHOICE,  auth_type, "passthrough", "passthrough|trust|scram-sha-256|cert|hba", 0, LATER, "How clients are authenticated. `passthrough`: by the server itself, the exchange is relayed") \
@@ -27,8 +27,8 @@
     X(TEXT,    auth_query, "", 0, 0, LATER, "Query that reads a user's secret")                                        \
     X(TEXT,    auth_user, "", 0, 0, LATER, "Role that runs `auth_query`")                                              \
     X(TEXT,    auth_hba_file, "", 0, 0, LATER, "Host-based authentication rules, for `auth_type = hba`")               \
-    X(TEXT,    admin_users, "", 0, 0, RESTART, "Roles that may do everything in the console, comma-separated; empty is the control role") \
-    X(TEXT,    stats_users, "", 0, 0, RESTART, "Roles that may only look (SHOW) in the console, comma-separated")      \
+    X(TEXT,    admin_users, "", 0, 0, RELOAD, "Roles that may do everything in the console, comma-separated; empty is the control role") \
+    X(TEXT,    stats_users, "", 0, 0, RELOAD, "Roles that may only look (SHOW) in the console, comma-separated")      \
     /* TLS */                                                                                                          \
     X(CHOICE,  client_tls_sslmode, "disable", "disable|allow|prefer|require|verify-ca|verify-full", 0, RELOAD, "TLS towards clients") \
     X(TEXT,    client_tls_key_file, "", 0, 0, RELOAD, "Private key shown to clients")                                   \
@@ -43,14 +43,14 @@
     X(TEXT,    server_tls_protocols, "secure", 0, 0, RELOAD, "TLS versions towards servers")                            \
     X(TEXT,    server_tls_ciphers, "default", 0, 0, RELOAD, "Ciphers towards servers")                                  \
     /* time and size limits */                                                                                         \
-    X(SECONDS, client_login_timeout, "60", 0, 86400000, RESTART, "A client that has not logged in by then is dropped; 0 is never") \
+    X(SECONDS, client_login_timeout, "60", 0, 86400000, RELOAD, "A client that has not logged in by then is dropped; 0 is never") \
     X(SECONDS, server_connect_timeout, "15", 0, 86400000, RESTART, "A server that has not accepted the connection by then counts as down") \
-    X(SECONDS, query_timeout, "0", 0, 86400000, RESTART, "A query that runs longer is cancelled; 0 is never")            \
-    X(SECONDS, idle_transaction_timeout, "0", 0, 86400000, RESTART, "A client idle in a transaction for longer is dropped; 0 is never") \
-    X(SECONDS, client_idle_timeout, "0", 0, 86400000, RESTART, "A client idle for longer is dropped; 0 is never")        \
-    X(BYTES,   max_packet_size, "1073741823", 1024, 1073741823, RESTART, "Longest message accepted from either side")   \
+    X(SECONDS, query_timeout, "0", 0, 86400000, RELOAD, "A query that runs longer is cancelled; 0 is never")            \
+    X(SECONDS, idle_transaction_timeout, "0", 0, 86400000, RELOAD, "A client idle in a transaction for longer is dropped; 0 is never") \
+    X(SECONDS, client_idle_timeout, "0", 0, 86400000, RELOAD, "A client idle for longer is dropped; 0 is never")        \
+    X(BYTES,   max_packet_size, "1073741823", 1024, 1073741823, RELOAD, "Longest message accepted from either side")   \
     X(BYTES,   plan_cache_bytes, "16MB", 65536, 17179869184, RESTART, "Memory of rewritten statements a worker keeps") \
-    X(BYTES,   session_statement_bytes, "64MB", 65536, 1073741824, RESTART, "Text of prepared statements remembered for one session") \
+    X(BYTES,   session_statement_bytes, "64MB", 65536, 1073741824, RELOAD, "Text of prepared statements remembered for one session") \
     /* sockets */                                                                                                      \
     X(BOOL,    tcp_keepalive, "1", 0, 0, LATER, "TCP keepalive on client and server sockets")                         \
     X(SECONDS, tcp_keepidle, "60", 0, 86400000, LATER, "Idle time before the first probe")                              \
@@ -62,7 +62,7 @@
     X(TEXT,    logfile, "", 0, 0, RELOAD, "File to log to, besides stderr; opened anew by HUP")                        \
     X(CHOICE,  log_format, "text", "text|json", 0, RELOAD, "One line an event, as text or as a JSON object")           \
     X(CHOICE,  log_level, "info", "debug|info|warning|error", 0, RELOAD, "Least level that is logged")                 \
-    X(BOOL,    log_connections, "1", 0, 0, RESTART, "Log each login")                                                   \
+    X(BOOL,    log_connections, "1", 0, 0, RELOAD, "Log each login")                                                   \
     X(TEXT,    pidfile, "", 0, 0, RESTART, "File to write the process id to; removed at the end")                      \
     X(TEXT,    http_listen, "", 0, 0, LATER, "HOST:PORT of the HTTP side")                                             \
     /* migrations */                                                                                                   \
@@ -72,7 +72,7 @@
     X(MS,      lease_ms, "10000", 500, 600000, RESTART, "How long a change of phase waits for this process after its last sign of life") \
     X(INT,     backfill_batch_rows, "5000", 1, 1000000, RESTART, "Rows a backfill batch")                              \
     X(RATIO,   backfill_max_p99_ratio, "1.5", 1, 1000, RESTART, "The backfill slows down when the clients' p99 rises past this multiple of what it was") \
-    X(CHOICE,  star, "both", "both|old|new", 0, RESTART, "What `*` means to clients without a rule in [clients]: both names, or one version's shape") \
+    X(CHOICE,  star, "both", "both|old|new", 0, RELOAD, "What `*` means to clients without a rule in [clients]: both names, or one version's shape") \
     X(CHOICE,  guard, "on", "on|off", 0, LATER, "Trigger that repairs rows written behind the proxy's back")           \
     X(CHOICE,  on_unrewritable, "error", "error|pass", 0, LATER, "What happens to a statement that cannot be rewritten") \
     X(CHOICE,  ddl_guard, "off", "off|warn|block|fix", 0, LATER, "What happens to DDL that would lock a table")        \

@@ -19,11 +19,9 @@
 #include "proxy/log.h"
 #include "proxy/net/hub.h"
 #include "proxy/net/server.h"
-#include "proxy/net/star_rules.h"
-#include "proxy/tls.h"
+#include "proxy/serve_config.h"
 
 #include <errno.h>
-#include <libpq-fe.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -84,96 +82,26 @@ static void app_drain(struct app *app) {
     sg_server_drain(app->server, on_drained, app);
 }
 
-/* ---- Encryption ---- */
-
-/* *ret_tls NULL: clients are not offered any. */
-static bool read_client_tls(const struct sg_config *config, struct sg_tls_context **ret_tls, struct sg_error *reterr) {
-    struct sg_tls_settings settings = {
-        .key_file = config->client_tls_key_file,
-        .cert_file = config->client_tls_cert_file,
-        .ca_file = config->client_tls_ca_file,
-        .protocols = config->client_tls_protocols,
-        .ciphers = config->client_tls_ciphers,
-    };
-    sg_tls_mode_from_name(config->client_tls_sslmode, &settings.mode); /* the key's words are the modes' names */
-    if (settings.mode == SG_TLS_DISABLE) {
-        *ret_tls = NULL;
-        return true;
-    }
-    struct sg_tls_context *tls = sg_tls_context_accept(&settings, reterr);
-    *ret_tls = tls;
-    return tls != NULL;
-}
-
-/* What the upstream's connection string says comes before the keys: it is libpq's. */
-static void take_upstream_option(struct sg_tls_settings *settings, const PQconninfoOption *option) {
-    if (strcmp(option->keyword, "sslmode") == 0)
-        sg_tls_mode_from_name(option->val, &settings->mode);
-    else if (strcmp(option->keyword, "sslrootcert") == 0)
-        settings->ca_file = option->val;
-    else if (strcmp(option->keyword, "sslcert") == 0)
-        settings->cert_file = option->val;
-    else if (strcmp(option->keyword, "sslkey") == 0)
-        settings->key_file = option->val;
-}
-
-/* *ret_tls NULL: the way to the server is not encrypted. */
-static bool read_server_tls(const struct sg_config *config, struct sg_tls_context **ret_tls, struct sg_error *reterr) {
-    struct sg_tls_settings settings = {
-        .key_file = config->server_tls_key_file,
-        .cert_file = config->server_tls_cert_file,
-        .ca_file = config->server_tls_ca_file,
-        .protocols = config->server_tls_protocols,
-        .ciphers = config->server_tls_ciphers,
-    };
-    sg_tls_mode_from_name(config->server_tls_sslmode, &settings.mode);
-    PQconninfoOption *options = PQconninfoParse(config->databases[0].conninfo, NULL);
-    for (const PQconninfoOption *o = options; o && o->keyword; o++)
-        if (o->val)
-            take_upstream_option(&settings, o);
-    *ret_tls = settings.mode == SG_TLS_DISABLE ? NULL : sg_tls_context_connect(&settings, reterr);
-    PQconninfoFree(options);
-    return *ret_tls || settings.mode == SG_TLS_DISABLE;
-}
-
-/* The legs of a configuration; references are the caller's. */
-struct legs {
-    struct sg_tls_context *client, *server;
-};
-
-static void free_legs(struct legs *legs) {
-    sg_tls_context_unref(legs->client);
-    sg_tls_context_unref(legs->server);
-}
-
-static bool read_legs(const struct sg_config *config, struct legs *ret_legs, struct sg_error *reterr) {
-    struct legs legs = {0};
-    if (read_client_tls(config, &legs.client, reterr) && read_server_tls(config, &legs.server, reterr)) {
-        *ret_legs = legs;
-        return true;
-    }
-    free_legs(&legs);
-    return false;
-}
-
 /* ---- Reload ---- */
 
-static bool open_log(const struct sg_config *config, struct sg_error *reterr) {
-    static const char *const levels[] = {"debug", "info", "warning", "error"};
-    struct sg_log_config log = {.file = config->logfile, .min_level = SG_LOG_INFO};
-    log.format = strcmp(config->log_format, "json") == 0 ? SG_LOG_JSON : SG_LOG_TEXT;
-    for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
-        if (strcmp(levels[i], config->log_level) == 0)
-            log.min_level = (enum sg_log_level)i;
-    return sg_log_open(&log, reterr);
+/* Two descriptors a session, some for the program itself. */
+static void raise_descriptor_limit(const struct sg_config *config) {
+    struct rlimit limit;
+    rlim_t wanted = (rlim_t)config->max_client_conn * 2 + 128;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
+        sg_log(SG_LOG_WARN, "max_client_conn = %lld needs %llu file descriptors, the system allows %llu",
+               (long long)config->max_client_conn, (unsigned long long)wanted, (unsigned long long)limit.rlim_cur);
 }
 
 static void tell_changes(const struct sg_config *before, const struct sg_config *now) {
     for (size_t i = 0; i < sg_config_keys(); i++)
         if (!sg_config_same(before, now, i) && sg_config_key_change(i) != SG_CHANGE_RELOAD)
             sg_log(SG_LOG_WARN, "reload: %s has changed, which takes effect at the next start", sg_config_key_name(i));
-    if (!sg_config_same_lists(before, now))
-        sg_log(SG_LOG_WARN, "reload: [databases] or [clients] has changed, which takes effect at the next start");
+    if (!sg_config_same_databases(before, now))
+        sg_log(SG_LOG_WARN, "reload: [databases] has changed, which takes effect at the next start");
 }
 
 static void app_reload(struct app *app) {
@@ -188,21 +116,22 @@ static void app_reload(struct app *app) {
         sg_log(SG_LOG_ERROR, "reload: the configuration stays as it was");
         return;
     }
-    struct legs legs = {0};
-    if (!read_legs(config, &legs, &err) || !open_log(config, &err)) {
-        free_legs(&legs);
+    struct sg_server_config server = {0};
+    if (!sg_serve_settings(config, &server, &err) || !sg_serve_open_log(config, &err)) {
+        sg_serve_settings_free(&server);
         sg_log_error(SG_LOG_ERROR, &err, "reload: the configuration stays as it was");
         sg_config_free(config);
         return;
     }
-    sg_server_set_tls(app->server, legs.client, legs.server);
-    free_legs(&legs);
+    raise_descriptor_limit(config);
+    sg_server_reconfigure(app->server, &server);
+    sg_serve_settings_free(&server);
     tell_changes(app->config, config);
     /* Only what a reload can change is taken over, so that SHOW CONFIG keeps showing what is in force. */
     for (size_t i = 0; i < sg_config_keys(); i++)
         if (sg_config_key_change(i) != SG_CHANGE_RELOAD)
             sg_config_keep(config, app->config, i);
-    sg_config_keep_lists(config, app->config);
+    sg_config_keep_databases(config, app->config);
     if (app->console)
         sg_console_set_config(app->console, config);
     sg_config_free(app->config);
@@ -273,18 +202,6 @@ static void on_trouble(void *arg, const struct sg_error *why) {
 
 /* ---- Coming up ---- */
 
-/* Two descriptors a session, some for the program itself. */
-static void raise_descriptor_limit(const struct sg_config *config) {
-    struct rlimit limit;
-    rlim_t wanted = (rlim_t)config->max_client_conn * 2 + 128;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
-        return;
-    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
-        sg_log(SG_LOG_WARN, "max_client_conn = %lld needs %llu file descriptors, the system allows %llu",
-               (long long)config->max_client_conn, (unsigned long long)wanted, (unsigned long long)limit.rlim_cur);
-}
-
 static bool write_pidfile(struct app *app, struct sg_error *reterr) {
     const struct sg_config *config = app->config;
     if (!config->pidfile[0])
@@ -300,55 +217,13 @@ static bool write_pidfile(struct app *app, struct sg_error *reterr) {
     return good;
 }
 
-/* [clients] in the network side's words. */
-static struct sg_star_rule *star_rules(struct sg_config *config) {
-    struct sg_star_rule *rules = sg_arena_array(&config->arena, struct sg_star_rule, config->clients_len);
-    for (size_t i = 0; i < config->clients_len; i++) {
-        const struct sg_config_client *client = &config->clients[i];
-        rules[i] = (struct sg_star_rule){
-            .user = client->key == SG_CLIENT_USER ? client->value : NULL,
-            .database = client->key == SG_CLIENT_DATABASE ? client->value : NULL,
-            .application_name = client->key == SG_CLIENT_APPLICATION_NAME ? client->value : NULL,
-            .star = client->star,
-        };
-    }
-    return rules;
-}
-
 static bool start_server(struct app *app, struct sg_error *reterr) {
-    struct sg_config *config = app->config;
-    struct legs legs;
-    if (!read_legs(config, &legs, reterr))
-        return false;
-    enum sg_star star = SG_STAR_BOTH;
-    sg_star_from_name(config->star, &star); /* the key's words are the enum's names */
     struct sg_server_config server = {
-        .listen_host = config->listen_addr,
-        .listen_port = (int)config->listen_port,
-        .unix_socket_dir = config->unix_socket_dir[0] ? config->unix_socket_dir : NULL,
-        .upstream_conninfo = config->databases[0].conninfo,
-        .control_database = app->control_database,
-        .hub = app->hub,
-        .console = app->console,
-        .workers = (int)config->workers,
-        .max_client_conn = (int)config->max_client_conn,
-        .client_login_timeout_ms = (int)config->client_login_timeout,
-        .query_timeout_ms = (int)config->query_timeout,
-        .idle_transaction_timeout_ms = (int)config->idle_transaction_timeout,
-        .client_idle_timeout_ms = (int)config->client_idle_timeout,
-        .server_connect_timeout_ms = (int)config->server_connect_timeout,
-        .max_packet_bytes = (uint32_t)config->max_packet_size,
-        .plan_cache_bytes = (size_t)config->plan_cache_bytes,
-        .session_statement_bytes = (size_t)config->session_statement_bytes,
-        .star = star,
-        .star_rules = star_rules(config),
-        .star_rules_len = config->clients_len,
-        .log_connections = config->log_connections,
-        .client_tls = legs.client,
-        .server_tls = legs.server,
-    };
+        .control_database = app->control_database, .hub = app->hub, .console = app->console};
+    if (!sg_serve_settings(app->config, &server, reterr))
+        return false;
     app->server = sg_server_start(&app->loop, &server, reterr);
-    free_legs(&legs);
+    sg_serve_settings_free(&server);
     return app->server != NULL;
 }
 
@@ -382,7 +257,7 @@ static void start_loop(struct app *app) {
 /* What is there so far is taken down by app_free, also when this fails half-way. */
 static bool app_start(struct app *app, struct sg_error *reterr) {
     const struct sg_config *config = app->config;
-    if (!open_log(config, reterr))
+    if (!sg_serve_open_log(config, reterr))
         return false;
     if (config->control_conninfo[0] &&
         !sg_control_target(config->control_conninfo, &app->control_database, &app->control_user)) {
@@ -394,8 +269,7 @@ static bool app_start(struct app *app, struct sg_error *reterr) {
     if (app->control_database) {
         struct sg_console_config console = {
             .control_conninfo = config->control_conninfo,
-            .admin_users = config->admin_users[0] ? config->admin_users : app->control_user,
-            .stats_users = config->stats_users,
+            .control_user = app->control_user,
             .database = app->control_database,
             .on_request = on_request,
             .on_request_arg = app,

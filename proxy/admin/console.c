@@ -31,8 +31,7 @@ struct sg_console *sg_console_new(const struct sg_console_config *config) {
         abort();
     console->control_conninfo = copy(config->control_conninfo);
     console->database = copy(config->database);
-    console->admin_users = copy(config->admin_users);
-    console->stats_users = copy(config->stats_users);
+    console->control_user = copy(config->control_user);
     console->on_request = config->on_request;
     console->on_request_arg = config->on_request_arg;
     console->hub = config->hub;
@@ -70,8 +69,7 @@ void sg_console_free(struct sg_console *console) {
     pthread_mutex_destroy(&console->survey_lock);
     free(console->control_conninfo);
     free(console->database);
-    free(console->admin_users);
-    free(console->stats_users);
+    free(console->control_user);
     free(console);
 }
 
@@ -131,6 +129,16 @@ static bool is_listed(const char *users, const char *user) {
         users += end;
     }
     return false;
+}
+
+static void assign_role(struct sg_admin_session *session) {
+    struct sg_console *console = session->console;
+    pthread_mutex_lock(&console->lock);
+    const struct sg_config *config = console->config;
+    const char *admins = config->admin_users[0] ? config->admin_users : console->control_user;
+    session->is_admin = is_listed(admins, session->user);
+    session->is_known = session->is_admin || is_listed(config->stats_users, session->user);
+    pthread_mutex_unlock(&console->lock);
 }
 
 static void session_free(struct sg_admin_session *session) {
@@ -215,10 +223,10 @@ void sg_console_adopt(struct sg_console *console, int fd, struct sg_tls *tls, co
         abort();
     session->console = console;
     session->user = copy(user);
-    session->is_admin = is_listed(console->admin_users, user);
+    assign_role(session);
     sg_wire_init(&session->wire, fd, tls, pending);
     make_key(session);
-    if (!session->is_admin && !is_listed(console->stats_users, user)) {
+    if (!session->is_known) {
         refuse(session, SG_SQLSTATE_INSUFFICIENT_PRIVILEGE, "this role may not use the console",
                "It is in neither admin_users nor stats_users.");
         return;

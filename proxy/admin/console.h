@@ -26,13 +26,12 @@ enum sg_console_request { SG_CONSOLE_RELOAD, SG_CONSOLE_DRAIN, SG_CONSOLE_SHUTDO
 
 struct sg_console_config {
     const char *control_conninfo;
-    const char *database;    /* the control connection's */
-    const char *admin_users; /* comma-separated */
-    const char *stats_users; /* comma-separated; NULL or "": nobody */
+    const char *database;     /* the control connection's */
+    const char *control_user; /* the admin where the configuration names none */
     /* Called from session threads; returns at once. */
     void (*on_request)(void *arg, enum sg_console_request request);
     void *on_request_arg;
-    const struct sg_config *config; /* for SHOW CONFIG */
+    const struct sg_config *config; /* who may come in; SHOW CONFIG */
     struct sg_hub *hub;             /* for EXPLAIN REWRITE; outlives the console */
 };
 

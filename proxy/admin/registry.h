@@ -13,7 +13,7 @@
 
 struct sg_console {
     /* Fixed. */
-    char *control_conninfo, *database, *admin_users, *stats_users;
+    char *control_conninfo, *database, *control_user;
     void (*on_request)(void *arg, enum sg_console_request request);
     void *on_request_arg;
     struct sg_hub *hub;

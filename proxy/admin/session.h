@@ -23,8 +23,8 @@ struct sg_admin_session {
     struct sg_admin_session *next; /* console's list, under its lock */
     struct sg_wire wire;
     char *user;
-    bool is_admin;
-    uint32_t pid; /* as BackendKeyData says; above any process id of a server */
+    bool is_admin, is_known; /* is_known: in one of the lists */
+    uint32_t pid;            /* as BackendKeyData says; above any process id of a server */
     uint8_t key[SG_CONSOLE_KEY_BYTES];
     _Atomic bool end_wanted, cancel_wanted; /* set by other threads, then woken */
 

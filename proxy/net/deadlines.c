@@ -38,7 +38,7 @@ static void on_tick(uv_timer_t *timer) {
     struct sg_worker *w = timer->data;
     for (struct sg_session *s = w->sessions, *next; s; s = next) {
         next = s->next;
-        check(s, &w->shared->config);
+        check(s, w->config);
     }
 }
 
@@ -46,14 +46,20 @@ static int shorter(int a_ms, int b_ms) {
     return a_ms <= 0 || (b_ms > 0 && b_ms < a_ms) ? b_ms : a_ms;
 }
 
-void sg_deadlines_start(struct sg_worker *worker) {
-    const struct sg_server_config *config = &worker->shared->config;
+void sg_deadlines_set(struct sg_worker *worker) {
+    const struct sg_server_config *config = worker->config;
     int shortest_ms =
         shorter(shorter(config->query_timeout_ms, config->idle_transaction_timeout_ms), config->client_idle_timeout_ms);
-    uv_timer_init(&worker->loop, &worker->deadlines);
-    worker->deadlines.data = worker;
     if (shortest_ms > 0) {
         uint64_t tick_ms = shortest_ms / 4 > 1000 ? 1000 : (uint64_t)shortest_ms / 4 + 1;
         uv_timer_start(&worker->deadlines, on_tick, tick_ms, tick_ms);
+    } else {
+        uv_timer_stop(&worker->deadlines);
     }
+}
+
+void sg_deadlines_init(struct sg_worker *worker) {
+    uv_timer_init(&worker->loop, &worker->deadlines);
+    worker->deadlines.data = worker;
+    sg_deadlines_set(worker);
 }

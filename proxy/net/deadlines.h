@@ -8,6 +8,8 @@
 #include "worker.h"
 
 /* Makes worker->deadlines, which the worker closes; it runs only if the configuration sets a time. */
-void sg_deadlines_start(struct sg_worker *worker);
+void sg_deadlines_init(struct sg_worker *worker);
+/* The configuration has changed. */
+void sg_deadlines_set(struct sg_worker *worker);
 
 #endif

@@ -1,19 +1,18 @@
 #include "server.h"
 
 #include "listener.h"
+#include "server_config.h"
 #include "star_rules.h"
 #include "survey.h"
 #include "worker.h"
 
-#include <netinet/in.h>
+#include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
-
-#define DEFAULT_PLAN_CACHE_BYTES (16u << 20)
-#define DEFAULT_STATEMENT_BYTES  (64u << 20)
 
 struct sg_server {
     struct sg_shared shared;
+    pthread_mutex_t config_lock; /* of config, for threads other than main's */
+    const struct sg_server_config *config;
     uv_loop_t *loop;
     struct sg_listener listener;
     struct sg_worker **workers;
@@ -24,47 +23,6 @@ struct sg_server {
     void *on_drained_arg;
     bool is_listening, is_stopped;
 };
-
-static char *copy(const char *cstr) {
-    char *dup = cstr ? strdup(cstr) : NULL;
-    if (cstr && !dup) {
-        abort();
-    }
-    return dup;
-}
-
-static void fill_config(struct sg_server_config *own, const struct sg_server_config *config) {
-    *own = *config;
-    own->listen_host = copy(config->listen_host);
-    own->unix_socket_dir = copy(config->unix_socket_dir);
-    own->upstream_conninfo = copy(config->upstream_conninfo);
-    own->control_database = copy(config->control_database);
-    own->client_tls = sg_tls_context_ref(config->client_tls);
-    own->server_tls = sg_tls_context_ref(config->server_tls);
-    own->star_rules = sg_star_rules_copy(config->star_rules, config->star_rules_len);
-    if (own->workers <= 0) {
-        own->workers = (int)uv_available_parallelism();
-    }
-    if (own->max_packet_bytes == 0) {
-        own->max_packet_bytes = SG_FRAME_MAX_BYTES;
-    }
-    if (own->plan_cache_bytes == 0) {
-        own->plan_cache_bytes = DEFAULT_PLAN_CACHE_BYTES;
-    }
-    if (own->session_statement_bytes == 0) {
-        own->session_statement_bytes = DEFAULT_STATEMENT_BYTES;
-    }
-}
-
-static void free_config(struct sg_server_config *own) {
-    free((char *)own->listen_host);
-    free((char *)own->unix_socket_dir);
-    free((char *)own->upstream_conninfo);
-    free((char *)own->control_database);
-    sg_tls_context_unref(own->client_tls);
-    sg_tls_context_unref(own->server_tls);
-    sg_star_rules_free((struct sg_star_rule *)own->star_rules, own->star_rules_len);
-}
 
 /* The worker with the fewest clients; of several, the one whose turn it is. */
 static struct sg_worker *choose_worker(struct sg_server *server) {
@@ -102,6 +60,13 @@ static void on_drained(uv_async_t *async) {
     }
 }
 
+static void free_server(struct sg_server *server) {
+    sg_server_config_unref(server->config);
+    pthread_mutex_destroy(&server->config_lock);
+    free(server->workers);
+    free(server);
+}
+
 struct sg_server *sg_server_start(uv_loop_t *loop, const struct sg_server_config *config, struct sg_error *reterr) {
     struct sg_upstream upstream;
     if (!sg_upstream_parse(config->upstream_conninfo, &upstream, reterr)) {
@@ -114,8 +79,8 @@ struct sg_server *sg_server_start(uv_loop_t *loop, const struct sg_server_config
     server->loop = loop;
     server->listener.on_client = on_client;
     server->listener.arg = server;
-    pthread_mutex_init(&server->shared.tls_lock, NULL);
-    fill_config(&server->shared.config, config);
+    pthread_mutex_init(&server->config_lock, NULL);
+    server->config = sg_server_config_new(config);
     upstream.connect_timeout_ms =
         config->server_connect_timeout_ms > 0 ? (unsigned)config->server_connect_timeout_ms : 0;
     server->shared.upstream = upstream;
@@ -123,20 +88,19 @@ struct sg_server *sg_server_start(uv_loop_t *loop, const struct sg_server_config
                           reterr)) {
         /* Its handles are closing on the caller's loop and lie in our memory: let them. */
         uv_run(loop, UV_RUN_NOWAIT);
-        free_config(&server->shared.config);
-        free(server);
+        free_server(server);
         return NULL;
     }
     server->is_listening = true;
     uv_async_init(loop, &server->drained, on_drained);
     server->drained.data = server;
-    server->workers_len = server->shared.config.workers;
+    server->workers_len = server->config->workers;
     server->workers = calloc((size_t)server->workers_len, sizeof(struct sg_worker *));
     if (!server->workers) {
         abort();
     }
     for (int i = 0; i < server->workers_len; i++) {
-        server->workers[i] = sg_worker_start(&server->shared, on_worker_empty, server);
+        server->workers[i] = sg_worker_start(&server->shared, server->config, on_worker_empty, server);
     }
     return server;
 }
@@ -156,17 +120,26 @@ static void stop_listening(struct sg_server *server) {
     }
 }
 
-void sg_server_set_tls(struct sg_server *server, struct sg_tls_context *client_tls, struct sg_tls_context *server_tls) {
-    struct sg_shared *shared = &server->shared;
-    sg_tls_context_ref(client_tls);
-    sg_tls_context_ref(server_tls);
-    pthread_mutex_lock(&shared->tls_lock);
-    struct sg_tls_context *before[] = {shared->config.client_tls, shared->config.server_tls};
-    shared->config.client_tls = client_tls;
-    shared->config.server_tls = server_tls;
-    pthread_mutex_unlock(&shared->tls_lock);
-    sg_tls_context_unref(before[0]);
-    sg_tls_context_unref(before[1]);
+void sg_server_reconfigure(struct sg_server *server, const struct sg_server_config *config) {
+    struct sg_server_config next = *config;
+    const struct sg_server_config *now = server->config;
+    next.listen_host = now->listen_host;
+    next.listen_port = now->listen_port;
+    next.unix_socket_dir = now->unix_socket_dir;
+    next.upstream_conninfo = now->upstream_conninfo;
+    next.control_database = now->control_database;
+    next.hub = now->hub;
+    next.console = now->console;
+    next.workers = now->workers;
+    next.plan_cache_bytes = now->plan_cache_bytes;
+    const struct sg_server_config *own = sg_server_config_new(&next);
+    pthread_mutex_lock(&server->config_lock);
+    server->config = own;
+    pthread_mutex_unlock(&server->config_lock);
+    sg_server_config_unref(now);
+    for (int i = 0; i < server->workers_len; i++) {
+        sg_worker_configure(server->workers[i], own);
+    }
 }
 
 void sg_server_drain(struct sg_server *server, void (*tell)(void *arg), void *arg) {
@@ -199,9 +172,7 @@ void sg_server_free(struct sg_server *server) {
     for (int i = 0; i < server->workers_len; i++) {
         sg_worker_free(server->workers[i]);
     }
-    free(server->workers);
-    free_config(&server->shared.config);
-    free(server);
+    free_server(server);
 }
 
 void sg_server_stats(const struct sg_server *server, struct sg_server_stats *ret_stats) {
@@ -226,7 +197,12 @@ void sg_server_notes(const struct sg_server *server, enum sg_journal_kind kind, 
 
 enum sg_star sg_server_star(const struct sg_server *server, const char *user, const char *database,
                             const char *application_name) {
-    const struct sg_server_config *config = &server->shared.config;
-    return sg_star_rules_choose(config->star_rules, config->star_rules_len, sg_span_of(user), sg_span_of(database),
-                                sg_span_of(application_name), config->star);
+    pthread_mutex_t *lock = (pthread_mutex_t *)&server->config_lock;
+    pthread_mutex_lock(lock);
+    const struct sg_server_config *config = sg_server_config_ref(server->config);
+    pthread_mutex_unlock(lock);
+    enum sg_star star = sg_star_rules_choose(config->star_rules, config->star_rules_len, sg_span_of(user),
+                                             sg_span_of(database), sg_span_of(application_name), config->star);
+    sg_server_config_unref(config);
+    return star;
 }

@@ -61,8 +61,9 @@ struct sg_server *sg_server_start(uv_loop_t *loop, const struct sg_server_config
 const char *sg_server_address(const struct sg_server *server);
 int sg_server_port(const struct sg_server *server);
 
-/* For the sessions that begin from now on. Takes references. */
-void sg_server_set_tls(struct sg_server *server, struct sg_tls_context *client_tls, struct sg_tls_context *server_tls);
+/* Takes the new settings up: time limits for all sessions, the rest for those that begin from now on. What only a start
+ * can change (addresses, upstream, console, hub, workers, plan cache) stays as it is. The config is copied. */
+void sg_server_reconfigure(struct sg_server *server, const struct sg_server_config *config);
 
 /* Accepts no more; a session ends (57P01) as soon as it is between two transactions. on_drained is called once, on the
  * caller's loop, when the last one is gone. */

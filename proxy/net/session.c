@@ -242,7 +242,7 @@ void sg_session_relay(struct sg_session *s, struct sg_span first) {
     s->state = SG_SESSION_RELAY;
     sg_outq_init(&s->to_server, &s->server.stream, on_server_clear);
     s->to_server.tls = s->server_tls;
-    s->from_client = (struct sg_flow){.scanner = {.max_body_bytes = w->shared->config.max_packet_bytes},
+    s->from_client = (struct sg_flow){.scanner = {.max_body_bytes = w->config->max_packet_bytes},
                                       .need = sg_client_need,
                                       .decide = sg_client_decide,
                                       .divert = sg_copy_divert,
@@ -360,7 +360,7 @@ static void on_time_up(uv_timer_t *timer) {
     }
     struct sg_error err = {0};
     sg_error_set(&err, SG_SQLSTATE_CONNECTION_FAILURE, "login took longer than %d ms",
-                 s->worker->shared->config.client_login_timeout_ms);
+                 s->worker->config->client_login_timeout_ms);
     sg_error_hint(&err, "client_login_timeout sets how long a login may take.");
     sg_session_fatal(s, &err);
 }
@@ -567,7 +567,7 @@ void sg_session_open(struct sg_worker *worker, int fd) {
         sg_session_close(s);
         return;
     }
-    int login_ms = worker->shared->config.client_login_timeout_ms;
+    int login_ms = worker->config->client_login_timeout_ms;
     if (login_ms > 0) {
         uv_timer_start(&s->timer, on_time_up, (uint64_t)login_ms, 0);
     }

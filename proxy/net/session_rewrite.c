@@ -300,7 +300,7 @@ enum sg_verdict sg_rewrite_parse(struct sg_session *s, const struct sg_message *
         return refuse_parse(s, &parse, planned.plan, planned.plan->error);
     }
     struct sg_text *text = NULL;
-    if (s->statements.text_bytes + parse.sql.len <= s->worker->shared->config.session_statement_bytes) {
+    if (s->statements.text_bytes + parse.sql.len <= s->worker->config->session_statement_bytes) {
         text = sg_text_intern(&s->worker->texts, parse.sql, parse.nparams, parse.param_oids);
     } else if (s->pin->mappings > 0) {
         sg_rewrite_set_not_remembered(&err);

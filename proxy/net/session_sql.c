@@ -53,7 +53,7 @@ static bool is_settled_here(const struct sg_prepared_ops *ops, const struct sg_p
 }
 
 static bool is_remembered(const struct sg_session *s, struct sg_span sql) {
-    return s->statements.text_bytes + sql.len <= s->worker->shared->config.session_statement_bytes;
+    return s->statements.text_bytes + sql.len <= s->worker->config->session_statement_bytes;
 }
 
 /* The worse of two. */

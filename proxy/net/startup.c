@@ -124,14 +124,14 @@ static struct sg_buf console_startup(const struct sg_session *s, const struct sg
         }
     }
     sg_buf_put_cstr(&packet, "database");
-    sg_buf_put_cstr(&packet, s->worker->shared->config.control_database);
+    sg_buf_put_cstr(&packet, s->worker->config->control_database);
     sg_buf_put_u8(&packet, 0);
     sg_msg_end(&packet);
     return packet;
 }
 
 void sg_startup_to_console(struct sg_session *s) {
-    struct sg_console *console = s->worker->shared->config.console;
+    struct sg_console *console = s->worker->config->console;
     uv_os_fd_t ours;
     int fd = uv_fileno(&s->client.handle, &ours) == 0 ? fcntl(ours, F_DUPFD_CLOEXEC, 3) : -1;
     if (fd < 0) {
@@ -185,7 +185,7 @@ static void on_cancelled(void *arg) {
 }
 
 static void on_cancel_request(struct sg_session *s, const struct sg_startup *startup) {
-    struct sg_console *console = s->worker->shared->config.console;
+    struct sg_console *console = s->worker->config->console;
     if (console && sg_console_cancel(console, startup->cancel_pid, startup->cancel_key)) {
         sg_session_close(s);
         return;
@@ -200,7 +200,8 @@ static bool admit(struct sg_session *s) {
     struct sg_shared *shared = s->worker->shared;
     uint64_t before = atomic_fetch_add_explicit(&shared->sessions, 1, memory_order_relaxed);
     s->is_counted = true;
-    if (shared->config.max_client_conn > 0 && before >= (uint64_t)shared->config.max_client_conn) {
+    int limit = s->worker->config->max_client_conn;
+    if (limit > 0 && before >= (uint64_t)limit) {
         refuse(s, SG_SQLSTATE_TOO_MANY_CONNECTIONS, "segue has no room for another client",
                "max_client_conn sets how many there may be.");
         return false;
@@ -211,12 +212,12 @@ static bool admit(struct sg_session *s) {
 /* False: the client was told why not. */
 static bool choose_kind(struct sg_session *s, const struct sg_startup *startup) {
     struct sg_worker *w = s->worker;
-    const char *control = sg_hub_database(w->shared->config.hub);
+    const char *control = sg_hub_database(w->config->hub);
     struct sg_span user = sg_startup_param(startup, "user");
     struct sg_span database = sg_startup_param(startup, "database");
     database = database.len > 0 ? database : user;
     if (span_is(database, CONSOLE_DATABASE)) {
-        if (!w->shared->config.console || !w->shared->config.control_database || user.len == 0) {
+        if (!w->config->console || !w->config->control_database || user.len == 0) {
             refuse(s, SG_SQLSTATE_CANNOT_CONNECT_NOW, "the segue console is not available",
                    "It needs a control connection: start segue with --control.");
             return false;
@@ -229,15 +230,15 @@ static bool choose_kind(struct sg_session *s, const struct sg_startup *startup) 
         return true;
     }
     sg_worker_install(w);
-    if (!sg_hub_is_ready(w->shared->config.hub) || !w->installed) {
+    if (!sg_hub_is_ready(w->config->hub) || !w->installed) {
         refuse(s, SG_SQLSTATE_CANNOT_CONNECT_NOW, "segue does not know the mappings of this database yet",
                "Nothing is forwarded before they are known. Try again.");
         return false;
     }
     s->has_snapshots = true;
     struct sg_span application_name = sg_startup_param(startup, "application_name");
-    s->star = sg_star_rules_choose(w->shared->config.star_rules, w->shared->config.star_rules_len, user, database,
-                                   application_name, w->shared->config.star);
+    s->star = sg_star_rules_choose(w->config->star_rules, w->config->star_rules_len, user, database, application_name,
+                                   w->config->star);
     sg_notes_introduce(s, user, database, application_name);
     return true;
 }

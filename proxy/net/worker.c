@@ -2,6 +2,7 @@
 
 #include "cancel.h"
 #include "deadlines.h"
+#include "server_config.h"
 #include "session.h"
 #include "survey.h"
 
@@ -32,15 +33,6 @@ void sg_worker_count_plans(struct sg_worker *w) {
 #define X(name) atomic_store_explicit(&w->counters.name, stats.name, memory_order_relaxed);
     SG_PLAN_COUNTERS(X)
 #undef X
-}
-
-struct sg_tls_context *sg_worker_tls(struct sg_worker *worker, enum sg_leg leg) {
-    struct sg_shared *shared = worker->shared;
-    pthread_mutex_lock(&shared->tls_lock);
-    struct sg_tls_context *tls =
-        sg_tls_context_ref(leg == SG_LEG_CLIENT ? shared->config.client_tls : shared->config.server_tls);
-    pthread_mutex_unlock(&shared->tls_lock);
-    return tls;
 }
 
 void sg_worker_install(struct sg_worker *w) {
@@ -94,6 +86,26 @@ void sg_worker_unpin(struct sg_worker *w, struct sg_session *s) {
         report_oldest(w);
     }
     installed_unref(pin);
+}
+
+/* ---- Settings ---- */
+
+struct sg_tls_context *sg_worker_tls(const struct sg_worker *w, enum sg_leg leg) {
+    return sg_tls_context_ref(leg == SG_LEG_CLIENT ? w->config->client_tls : w->config->server_tls);
+}
+
+void sg_worker_configure(struct sg_worker *w, const struct sg_server_config *config) {
+    sg_server_config_unref(atomic_exchange(&w->next_config, sg_server_config_ref(config)));
+    uv_async_send(&w->wake);
+}
+
+static void take_config(struct sg_worker *w) {
+    const struct sg_server_config *next = atomic_exchange(&w->next_config, NULL);
+    if (next) {
+        sg_server_config_unref(w->config);
+        w->config = next;
+        sg_deadlines_set(w);
+    }
 }
 
 /* ---- Shared small things ---- */
@@ -184,6 +196,7 @@ static void for_each_session(struct sg_worker *w, void (*act)(struct sg_session 
 
 static void on_wake(uv_async_t *async) {
     struct sg_worker *w = async->data;
+    take_config(w);
     sg_worker_install(w);
     sg_survey_answer(w);
     take_inbox(w);
@@ -208,23 +221,25 @@ static void wake_cb(void *arg) {
     uv_async_send(&w->wake);
 }
 
-struct sg_worker *sg_worker_start(struct sg_shared *shared, void (*on_empty)(void *arg), void *arg) {
+struct sg_worker *sg_worker_start(struct sg_shared *shared, const struct sg_server_config *config,
+                                  void (*on_empty)(void *arg), void *arg) {
     struct sg_worker *w = calloc(1, sizeof(*w));
     if (!w) {
         abort();
     }
     w->shared = shared;
+    w->config = sg_server_config_ref(config);
     w->on_empty = on_empty;
     w->on_empty_arg = arg;
     pthread_mutex_init(&w->inbox_lock, NULL);
     sg_arena_init(&w->desk.scratch, 4096);
-    w->rewriter = sg_rewriter_new(shared->config.plan_cache_bytes);
+    w->rewriter = sg_rewriter_new(config->plan_cache_bytes);
     if (uv_loop_init(&w->loop) < 0 || uv_async_init(&w->loop, &w->wake, on_wake) < 0) {
         abort();
     }
     w->wake.data = w;
-    sg_deadlines_start(w);
-    w->seat = sg_hub_attach(shared->config.hub, wake_cb, w);
+    sg_deadlines_init(w);
+    w->seat = sg_hub_attach(config->hub, wake_cb, w);
     if (uv_thread_create(&w->thread, run, w) < 0) {
         abort();
     }
@@ -254,7 +269,7 @@ void sg_worker_drain(struct sg_worker *w) {
 }
 
 void sg_worker_stop(struct sg_worker *w) {
-    sg_hub_quiet(w->shared->config.hub, w->seat);
+    sg_hub_quiet(w->config->hub, w->seat);
     atomic_store(&w->is_stopping, true);
     uv_async_send(&w->wake);
     uv_thread_join(&w->thread);
@@ -270,7 +285,9 @@ static void free_sides(struct sg_worker *w) {
 }
 
 void sg_worker_free(struct sg_worker *w) {
-    sg_hub_detach(w->shared->config.hub, w->seat);
+    sg_hub_detach(w->config->hub, w->seat);
+    sg_server_config_unref(w->config);
+    sg_server_config_unref(atomic_load(&w->next_config));
     if (w->installed) {
         installed_unref(w->installed);
     }

@@ -73,15 +73,15 @@ static inline void sg_count(_Atomic uint64_t *counter, uint64_t n) {
 
 /* What all workers share and only read, the session count excepted. */
 struct sg_shared {
-    struct sg_server_config config; /* with its own copies of the strings */
     struct sg_upstream upstream;
     _Atomic uint64_t sessions; /* logged in or logging in */
-    pthread_mutex_t
-        tls_lock; /* of config.client_tls and server_tls: taken once a connection, and when the files are read again */
 };
 
 struct sg_worker {
     struct sg_shared *shared;
+    /* In force. Read where it is needed, and not kept beyond a callback: a reload puts another in its place. */
+    const struct sg_server_config *config;
+    _Atomic(const struct sg_server_config *) next_config; /* any thread: a mailbox, holds a reference or NULL */
     uv_loop_t loop;
     uv_async_t wake;
     uv_thread_t thread;
@@ -116,7 +116,10 @@ struct sg_worker {
     uint8_t plain_buf[SG_PLAIN_BYTES];
 };
 
-struct sg_worker *sg_worker_start(struct sg_shared *shared, void (*on_empty)(void *arg), void *arg);
+struct sg_worker *sg_worker_start(struct sg_shared *shared, const struct sg_server_config *config,
+                                  void (*on_empty)(void *arg), void *arg);
+/* Any thread. Takes a reference. */
+void sg_worker_configure(struct sg_worker *worker, const struct sg_server_config *config);
 /* Any thread. The worker owns fd from now on. */
 void sg_worker_serve(struct sg_worker *worker, int fd);
 void sg_worker_drain(struct sg_worker *worker);
@@ -130,7 +133,7 @@ void sg_worker_free(struct sg_worker *worker);
 void sg_worker_count_plans(struct sg_worker *worker);
 enum sg_leg { SG_LEG_CLIENT, SG_LEG_SERVER };
 /* A reference to what this leg is encrypted with now; NULL: it is not. */
-struct sg_tls_context *sg_worker_tls(struct sg_worker *worker, enum sg_leg leg);
+struct sg_tls_context *sg_worker_tls(const struct sg_worker *worker, enum sg_leg leg);
 /* Takes a newer snapshot out of the mailbox, if there is one. */
 void sg_worker_install(struct sg_worker *worker);
 /* A transaction of the session begins: it sees the installed snapshot until unpinned. */

@@ -32,7 +32,7 @@ static void set_up(void) {
     struct sg_console_config config = {
         .control_conninfo = "host=/nonexistent",
         .database = "shop",
-        .admin_users = "fuzz",
+        .control_user = "fuzz",
         .on_request = on_request,
         .config = sg_config_parse("fuzz.ini", SG_SPAN_LIT("[databases]\n* = host=127.0.0.1\n"), NULL, 0, &faults),
         .hub = sg_hub_new("shop")};

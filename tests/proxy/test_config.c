@@ -175,12 +175,19 @@ Test(config, rules_for_clients) {
     cr_expect_str_eq(config->clients[0].value, "a b");
     cr_expect_eq(config->clients[0].star, SG_STAR_NEW);
     cr_expect_eq(config->clients[1].key, SG_CLIENT_DATABASE);
-    struct sg_config *other = parse(DATABASE "[clients]\nuser a b = old\ndatabase x=old\n", NULL, 0, &faults);
-    cr_expect_not(sg_config_same_lists(config, other));
-    sg_config_keep_lists(other, config);
-    cr_expect(sg_config_same_lists(config, other));
     sg_config_free(config);
-    cr_expect_str_eq(other->clients[0].value, "a b", "what is kept does not hang on what it was taken from");
+}
+
+Test(config, databases_that_are_kept) {
+    const char *faults;
+    struct sg_config *config = parse(DATABASE, NULL, 0, &faults);
+    struct sg_config *other = parse("[databases]\n* = host=elsewhere\n", NULL, 0, &faults);
+    cr_assert(config && other, "%s", faults);
+    cr_expect_not(sg_config_same_databases(config, other));
+    sg_config_keep_databases(other, config);
+    cr_expect(sg_config_same_databases(config, other));
+    sg_config_free(config);
+    cr_expect_str_eq(other->databases[0].name, "*", "what is kept does not hang on what it was taken from");
     sg_config_free(other);
 }
 

@@ -34,13 +34,15 @@ static void setup(void) {
     struct sg_log_config quiet = {.min_level = SG_LOG_ERROR};
     struct sg_error err;
     sg_log_open(&quiet, &err);
-    config = sg_config_parse("segue.ini", SG_SPAN_LIT("[databases]\n* = host=127.0.0.1 port=1\n"), NULL, 0, &faults);
+    config = sg_config_parse("segue.ini",
+                             SG_SPAN_LIT("[databases]\n* = host=127.0.0.1 port=1\n[segue]\n"
+                                         "admin_users = postgres, alice ,bob\nstats_users = watcher\n"),
+                             NULL, 0, &faults);
     cr_assert_not_null(config);
     hub = sg_hub_new("shop");
     struct sg_console_config console_config = {.control_conninfo = "host=127.0.0.1 port=1 dbname=shop",
                                                .database = "shop",
-                                               .admin_users = "postgres, alice ,bob",
-                                               .stats_users = "watcher",
+                                               .control_user = "owner",
                                                .on_request = on_request,
                                                .config = config,
                                                .hub = hub};

@@ -1,0 +1,126 @@
+#include "proxy/serve_config.h"
+
+#include "proxy/log.h"
+#include "proxy/net/star_rules.h"
+#include "proxy/tls.h"
+
+#include <libpq-fe.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool sg_serve_open_log(const struct sg_config *config, struct sg_error *reterr) {
+    static const char *const levels[] = {"debug", "info", "warning", "error"};
+    struct sg_log_config log = {.file = config->logfile, .min_level = SG_LOG_INFO};
+    log.format = strcmp(config->log_format, "json") == 0 ? SG_LOG_JSON : SG_LOG_TEXT;
+    for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
+        if (strcmp(levels[i], config->log_level) == 0)
+            log.min_level = (enum sg_log_level)i;
+    return sg_log_open(&log, reterr);
+}
+
+/* ---- Encryption ---- */
+
+/* *ret_tls NULL: clients are not offered any. */
+static bool read_client_tls(const struct sg_config *config, struct sg_tls_context **ret_tls, struct sg_error *reterr) {
+    struct sg_tls_settings settings = {
+        .key_file = config->client_tls_key_file,
+        .cert_file = config->client_tls_cert_file,
+        .ca_file = config->client_tls_ca_file,
+        .protocols = config->client_tls_protocols,
+        .ciphers = config->client_tls_ciphers,
+    };
+    sg_tls_mode_from_name(config->client_tls_sslmode, &settings.mode); /* the key's words are the modes' names */
+    if (settings.mode == SG_TLS_DISABLE) {
+        *ret_tls = NULL;
+        return true;
+    }
+    struct sg_tls_context *tls = sg_tls_context_accept(&settings, reterr);
+    *ret_tls = tls;
+    return tls != NULL;
+}
+
+/* What the upstream's connection string says comes before the keys: it is libpq's. */
+static void take_upstream_option(struct sg_tls_settings *settings, const PQconninfoOption *option) {
+    if (strcmp(option->keyword, "sslmode") == 0)
+        sg_tls_mode_from_name(option->val, &settings->mode);
+    else if (strcmp(option->keyword, "sslrootcert") == 0)
+        settings->ca_file = option->val;
+    else if (strcmp(option->keyword, "sslcert") == 0)
+        settings->cert_file = option->val;
+    else if (strcmp(option->keyword, "sslkey") == 0)
+        settings->key_file = option->val;
+}
+
+/* *ret_tls NULL: the way to the server is not encrypted. */
+static bool read_server_tls(const struct sg_config *config, struct sg_tls_context **ret_tls, struct sg_error *reterr) {
+    struct sg_tls_settings settings = {
+        .key_file = config->server_tls_key_file,
+        .cert_file = config->server_tls_cert_file,
+        .ca_file = config->server_tls_ca_file,
+        .protocols = config->server_tls_protocols,
+        .ciphers = config->server_tls_ciphers,
+    };
+    sg_tls_mode_from_name(config->server_tls_sslmode, &settings.mode);
+    PQconninfoOption *options = PQconninfoParse(config->databases[0].conninfo, NULL);
+    for (const PQconninfoOption *o = options; o && o->keyword; o++)
+        if (o->val)
+            take_upstream_option(&settings, o);
+    *ret_tls = settings.mode == SG_TLS_DISABLE ? NULL : sg_tls_context_connect(&settings, reterr);
+    PQconninfoFree(options);
+    return *ret_tls || settings.mode == SG_TLS_DISABLE;
+}
+
+/* ---- The network side ---- */
+
+/* [clients] in the network side's words. */
+static struct sg_star_rule *star_rules(const struct sg_config *config) {
+    struct sg_star_rule *rules = calloc(config->clients_len ? config->clients_len : 1, sizeof(*rules));
+    if (!rules)
+        abort();
+    for (size_t i = 0; i < config->clients_len; i++) {
+        const struct sg_config_client *client = &config->clients[i];
+        rules[i] = (struct sg_star_rule){
+            .user = client->key == SG_CLIENT_USER ? client->value : NULL,
+            .database = client->key == SG_CLIENT_DATABASE ? client->value : NULL,
+            .application_name = client->key == SG_CLIENT_APPLICATION_NAME ? client->value : NULL,
+            .star = client->star,
+        };
+    }
+    return rules;
+}
+
+bool sg_serve_settings(const struct sg_config *config, struct sg_server_config *server, struct sg_error *reterr) {
+    if (!read_client_tls(config, &server->client_tls, reterr))
+        return false;
+    if (!read_server_tls(config, &server->server_tls, reterr)) {
+        sg_tls_context_unref(server->client_tls);
+        server->client_tls = NULL;
+        return false;
+    }
+    server->star = SG_STAR_BOTH;
+    sg_star_from_name(config->star, &server->star); /* the key's words are the enum's names */
+    server->listen_host = config->listen_addr;
+    server->listen_port = (int)config->listen_port;
+    server->unix_socket_dir = config->unix_socket_dir[0] ? config->unix_socket_dir : NULL;
+    server->upstream_conninfo = config->databases[0].conninfo;
+    server->workers = (int)config->workers;
+    server->max_client_conn = (int)config->max_client_conn;
+    server->client_login_timeout_ms = (int)config->client_login_timeout;
+    server->query_timeout_ms = (int)config->query_timeout;
+    server->idle_transaction_timeout_ms = (int)config->idle_transaction_timeout;
+    server->client_idle_timeout_ms = (int)config->client_idle_timeout;
+    server->server_connect_timeout_ms = (int)config->server_connect_timeout;
+    server->max_packet_bytes = (uint32_t)config->max_packet_size;
+    server->plan_cache_bytes = (size_t)config->plan_cache_bytes;
+    server->session_statement_bytes = (size_t)config->session_statement_bytes;
+    server->star_rules = star_rules(config);
+    server->star_rules_len = config->clients_len;
+    server->log_connections = config->log_connections;
+    return true;
+}
+
+void sg_serve_settings_free(struct sg_server_config *server) {
+    sg_tls_context_unref(server->client_tls);
+    sg_tls_context_unref(server->server_tls);
+    free((void *)server->star_rules);
+}

@@ -1,0 +1,17 @@
+/* serve_config — from what the operator wrote to what the parts of the process are told, at the start and by a reload.
+ */
+#ifndef SEGUE_SERVE_CONFIG_H
+#define SEGUE_SERVE_CONFIG_H
+
+#include "proxy/config.h"
+#include "proxy/net/server.h"
+
+/* Fills in what comes from the config; the caller sets control_database, hub and console. Reads certificates. Texts are
+ * the config's. False: *reterr, and nothing is held. */
+bool sg_serve_settings(const struct sg_config *config, struct sg_server_config *server, struct sg_error *reterr);
+/* Gives back what sg_serve_settings took. */
+void sg_serve_settings_free(struct sg_server_config *server);
+
+bool sg_serve_open_log(const struct sg_config *config, struct sg_error *reterr);
+
+#endif
