@@ -21,7 +21,7 @@ enum section { NO_SECTION, MAIN, DATABASES, CLIENTS, UNKNOWN_SECTION };
 struct loader {
     struct sg_config *config;
     struct sg_config_faults *faults;
-    const char *file;    /* the caller's, which outlives the config: faults point to it */
+    const char *file;    /* the caller's */
     const char *name;    /* of the file; NULL: the command line */
     int *key_lines;      /* where each key was set; 0: not */
     struct sg_span left; /* of the text */
@@ -36,37 +36,12 @@ struct loader {
 static void fault(struct loader *loader, int line, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 static void fault(struct loader *loader, int line, const char *fmt, ...) {
-    struct sg_config_faults *faults = loader->faults;
-    if (faults->len == faults->cap) {
-        size_t cap = faults->cap ? faults->cap * 2 : 8;
-        struct sg_config_fault *list = realloc(faults->list, cap * sizeof(*list));
-        if (!list)
-            abort();
-        faults->list = list;
-        faults->cap = cap;
-    }
-    struct sg_config_fault *f = &faults->list[faults->len++];
-    f->file = loader->name;
-    f->line = line;
+    char message[sizeof(loader->faults->list->message)];
     va_list args;
     va_start(args, fmt);
-    vsnprintf(f->message, sizeof(f->message), fmt, args);
+    vsnprintf(message, sizeof(message), fmt, args);
     va_end(args);
-}
-
-void sg_config_faults_free(struct sg_config_faults *faults) {
-    free(faults->list);
-    *faults = (struct sg_config_faults){0};
-}
-
-void sg_config_faults_print(const struct sg_config_faults *faults, FILE *out) {
-    for (size_t i = 0; i < faults->len; i++) {
-        const struct sg_config_fault *f = &faults->list[i];
-        if (f->file && f->line)
-            fprintf(out, "%s:%d: %s\n", f->file, f->line, f->message);
-        else
-            fprintf(out, "%s: %s\n", f->file ? f->file : "command line", f->message);
-    }
+    sg_config_faults_add(loader->faults, loader->name, line, "%s", message);
 }
 
 /* ---- [segue] ---- */
@@ -323,17 +298,6 @@ static void check_whole(struct loader *loader, const struct sg_config *defaults)
         fault(loader, 0, "no database to go to: give a [databases] section or --upstream");
 }
 
-/* By line, so that the list reads along with the file; what has no line comes last. Stable. */
-static void sort_faults(struct sg_config_fault *list, size_t len) {
-    for (size_t i = 1; i < len; i++) {
-        struct sg_config_fault moving = list[i];
-        size_t j = i;
-        for (; j > 0 && moving.line && (!list[j - 1].line || list[j - 1].line > moving.line); j--)
-            list[j] = list[j - 1];
-        list[j] = moving;
-    }
-}
-
 struct sg_config *sg_config_parse(const char *name, struct sg_span text, const struct sg_config_override *overrides,
                                   size_t overrides_len, struct sg_config_faults *faults) {
     struct sg_config *config = calloc(1, sizeof(*config)), *defaults = calloc(1, sizeof(*defaults));
@@ -365,7 +329,7 @@ struct sg_config *sg_config_parse(const char *name, struct sg_span text, const s
     sg_config_free(defaults);
     if (faults->len == before)
         return config;
-    sort_faults(faults->list + before, faults->len - before);
+    sg_config_faults_sort(faults, before);
     sg_config_free(config);
     return NULL;
 }

@@ -8,6 +8,7 @@
 #define SEGUE_CONFIG_H
 
 #include "proxy/config_keys.h"
+#include "proxy/faults.h"
 #include "segue/arena.h"
 #include "segue/limits.h"
 #include "segue/rewrite.h"
@@ -53,20 +54,6 @@ struct sg_config_client {
     const char *value;
     enum sg_star star;
 };
-
-/* One thing that is wrong. line 0: the command line, or the file as a whole. */
-struct sg_config_fault {
-    const char *file; /* NULL: the command line */
-    int line;
-    char message[400];
-};
-struct sg_config_faults {
-    struct sg_config_fault *list;
-    size_t len, cap;
-};
-void sg_config_faults_free(struct sg_config_faults *faults);
-/* FILE:LINE: message, one a line. */
-void sg_config_faults_print(const struct sg_config_faults *faults, FILE *out);
 
 /* An override: `key=value` as it stands in [segue], or SG_CONFIG_UPSTREAM for [databases] `*`. */
 #define SG_CONFIG_UPSTREAM "*"

@@ -1,0 +1,1 @@
+segue_unit_test(test_auth_hba SOURCES test_auth_hba.c text_file.c LINKS segue_proxy)
