@@ -195,7 +195,7 @@ static bool read_address(struct parser *p) {
 /* ---- Method and options ---- */
 
 static bool read_method(struct parser *p) {
-    static const char *const others[] = {"gss", "sspi", "ident", "ldap", "radius", "pam", "bsd", "password", "oauth"};
+    static const char *const others[] = {"gss", "sspi", "ident", "ldap", "radius", "pam", "bsd", "oauth"};
     const struct sg_hba_token *token = take_token(p, "authentication method");
     if (!token) {
         return false;
@@ -204,9 +204,6 @@ static bool read_method(struct parser *p) {
     bool is_local = p->record->connection == SG_HBA_LOCAL;
     if (is_local && strcmp(word, "ident") == 0) { /* as PostgreSQL takes it */
         word = "peer";
-    }
-    if (strcmp(word, "md5") == 0) { /* with a SCRAM secret that is what it means to PostgreSQL, too */
-        word = "scram-sha-256";
     }
     for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++) {
         if (strcmp(others[i], word) == 0) {
@@ -317,7 +314,9 @@ static bool read_options(struct parser *p) {
 /* ---- The whole ---- */
 
 static void note_needs(struct sg_hba_needs *needs, const struct sg_hba_rule *rule) {
-    if (!needs->secret && rule->method == SG_AUTH_SCRAM_SHA_256) {
+    bool has_secret =
+        rule->method == SG_AUTH_SCRAM_SHA_256 || rule->method == SG_AUTH_MD5 || rule->method == SG_AUTH_PASSWORD;
+    if (!needs->secret && has_secret) {
         needs->secret = rule;
     }
     if (!needs->certificate && rule->clientcert != SG_CLIENTCERT_OFF) {

@@ -10,6 +10,8 @@
     X(TRUST, "trust")                 \
     X(PASSTHROUGH, "passthrough")     \
     X(SCRAM_SHA_256, "scram-sha-256") \
+    X(MD5, "md5")                     \
+    X(PASSWORD, "password")           \
     X(CERT, "cert")                   \
     X(PEER, "peer")
 
