@@ -3,7 +3,8 @@
 #
 #   throwaway_begin          makes the directory $throwaway and sets the trap
 #   postgres_start ARG...    sets pg_port; roles: shop owns database shop, app may read and write there
-#   segue_start NAME ARG...  sets port and pid; NAME.log and NAME.pid in $throwaway; again with the same NAME: same port
+#   segue_start NAME ARG...  sets port and pid; NAME.log and NAME.pid in $throwaway; again with the same NAME: same port.
+#                            In front of the server on $upstream_port, if that is set, otherwise of postgres_start's
 #   process_stop PIDFILE     ends what the file names, politely first
 
 pg_bin=/usr/lib/postgresql/15/bin
@@ -86,7 +87,7 @@ segue_start() {
     local name=$1 log="$throwaway/$1.log" listen=127.0.0.1:0 i
     shift
     [ ! -e "$throwaway/$name.port" ] || listen=127.0.0.1:$(cat "$throwaway/$name.port")
-    "$bin/segue" serve --listen "$listen" --upstream "host=127.0.0.1 port=$pg_port" "$@" \
+    "$bin/segue" serve --listen "$listen" --upstream "host=127.0.0.1 port=${upstream_port:-$pg_port}" "$@" \
         </dev/null >>"$log" 2>&1 &
     pid=$!
     disown "$pid" # bash does not comment on its end

@@ -17,6 +17,7 @@
 #include "proxy/cli.h"
 #include "proxy/control.h"
 #include "proxy/log.h"
+#include "proxy/memory.h"
 #include "proxy/net/hub.h"
 #include "proxy/net/server.h"
 #include "proxy/serve_config.h"
@@ -308,6 +309,7 @@ static void app_free(struct app *app) {
 int sg_serve(struct sg_config *config, sg_serve_reload *reload, void *reload_arg) {
     struct app app = {.config = config, .reload = reload, .reload_arg = reload_arg};
     struct sg_error err;
+    sg_memory_setup();
     start_loop(&app);
     bool started = app_start(&app, &err);
     if (started) {

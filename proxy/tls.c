@@ -4,6 +4,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,8 +19,13 @@ struct sg_tls_context {
 
 struct sg_tls {
     SSL *ssl;
-    BIO *in, *out; /* owned by ssl */
     bool accepts;
+    const uint8_t *lent; /* bytes of the socket that have not been read yet: these, which are the caller's, */
+    size_t lent_len;
+    struct sg_buf kept; /* after those */
+    size_t kept_at;
+    struct sg_buf own;
+    struct sg_buf *out; /* own, or the caller's */
 };
 
 static const uint8_t alpn[] = "\x0apostgresql";
@@ -210,6 +216,72 @@ enum sg_tls_mode sg_tls_context_mode(const struct sg_tls_context *context) {
     return context->mode;
 }
 
+/* ---- Between OpenSSL and memory ----
+ *
+ * OpenSSL's own memory BIO keeps the largest buffer it ever needed, for as long as the connection lives. */
+
+static int take_in(BIO *bio, char *buf, int size) {
+    struct sg_tls *tls = BIO_get_data(bio);
+    bool is_kept = tls->kept_at < tls->kept.len;
+    size_t have = is_kept ? tls->kept.len - tls->kept_at : tls->lent_len;
+    size_t n = have < (size_t)size ? have : (size_t)size;
+    BIO_clear_retry_flags(bio);
+    if (n == 0) {
+        BIO_set_retry_read(bio); /* empty is "not yet", not the end */
+        return -1;
+    }
+    memcpy(buf, is_kept ? tls->kept.data + tls->kept_at : tls->lent, n);
+    if (!is_kept) {
+        tls->lent += n;
+        tls->lent_len -= n;
+    } else if ((tls->kept_at += n) == tls->kept.len) {
+        sg_buf_free(&tls->kept);
+        tls->kept_at = 0;
+    }
+    return (int)n;
+}
+
+static int give_out(BIO *bio, const char *bytes, int len) {
+    struct sg_tls *tls = BIO_get_data(bio);
+    BIO_clear_retry_flags(bio);
+    sg_buf_put(tls->out, bytes, (size_t)len);
+    return len;
+}
+
+static long control(BIO *bio, int command, long number, void *pointer) {
+    return command == BIO_CTRL_FLUSH; /* nothing else is asked that has an answer here */
+}
+
+static BIO_METHOD *method;
+
+static void make_method(void) {
+    method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "segue");
+    if (!method || !BIO_meth_set_read(method, take_in) || !BIO_meth_set_write(method, give_out) ||
+        !BIO_meth_set_ctrl(method, control)) {
+        abort();
+    }
+}
+
+static void attach(struct sg_tls *tls) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, make_method);
+    BIO *bio = BIO_new(method);
+    if (!bio) {
+        abort();
+    }
+    BIO_set_data(bio, tls);
+    BIO_set_init(bio, 1);
+    SSL_set_bio(tls->ssl, bio, bio);
+}
+
+/* What was lent is about to go. */
+static void keep_lent(struct sg_tls *tls) {
+    if (tls->lent_len > 0) {
+        sg_buf_put(&tls->kept, tls->lent, tls->lent_len);
+        tls->lent_len = 0;
+    }
+}
+
 /* ---- One stream ---- */
 
 static void check_host(SSL *ssl, enum sg_tls_mode mode, const char *host) {
@@ -237,13 +309,11 @@ struct sg_tls *sg_tls_new(struct sg_tls_context *context, const char *host) {
     }
     tls->accepts = context->accepts;
     tls->ssl = SSL_new(context->ctx); /* keeps the SSL_CTX by itself */
-    tls->in = BIO_new(BIO_s_mem());
-    tls->out = BIO_new(BIO_s_mem());
-    if (!tls->ssl || !tls->in || !tls->out) {
+    if (!tls->ssl) {
         abort();
     }
-    BIO_set_mem_eof_return(tls->in, -1); /* empty is "not yet", not the end */
-    SSL_set_bio(tls->ssl, tls->in, tls->out);
+    tls->out = &tls->own;
+    attach(tls);
     if (context->accepts) {
         SSL_set_accept_state(tls->ssl);
     } else {
@@ -258,15 +328,30 @@ struct sg_tls *sg_tls_new(struct sg_tls_context *context, const char *host) {
 void sg_tls_free(struct sg_tls *tls) {
     if (tls) {
         SSL_free(tls->ssl);
+        sg_buf_free(&tls->kept);
+        sg_buf_free(&tls->own);
         free(tls);
     }
 }
 
 void sg_tls_feed(struct sg_tls *tls, const void *bytes, size_t len) {
-    size_t written;
-    if (len > 0 && BIO_write_ex(tls->in, bytes, len, &written) != 1) {
-        abort(); /* memory */
-    }
+    keep_lent(tls);
+    sg_buf_put(&tls->kept, bytes, len);
+}
+
+void sg_tls_lend(struct sg_tls *tls, const void *bytes, size_t len) {
+    keep_lent(tls);
+    tls->lent = bytes;
+    tls->lent_len = len;
+}
+
+void sg_tls_collect(struct sg_tls *tls, struct sg_buf *out) {
+    sg_buf_free(&tls->own);
+    tls->out = out ? out : &tls->own;
+}
+
+struct sg_buf *sg_tls_records(struct sg_tls *tls) {
+    return tls->out;
 }
 
 static bool wants_more(const struct sg_tls *tls, int result) {
@@ -278,11 +363,13 @@ enum sg_tls_progress sg_tls_shake(struct sg_tls *tls, struct sg_error *reterr) {
     ERR_clear_error();
     int result = SSL_do_handshake(tls->ssl);
     if (result == 1) {
+        keep_lent(tls);
         return SG_TLS_DONE;
     }
     if (wants_more(tls, result)) {
         return SG_TLS_MORE;
     }
+    tls->lent_len = 0;
     long verified = SSL_get_verify_result(tls->ssl);
     if (verified != X509_V_OK) {
         ERR_clear_error();
@@ -304,6 +391,7 @@ enum sg_tls_progress sg_tls_read(struct sg_tls *tls, void *buf, size_t size, siz
     if (wants_more(tls, 0)) {
         return SG_TLS_MORE;
     }
+    tls->lent_len = 0;
     *ret_is_closed = SSL_get_error(tls->ssl, 0) == SSL_ERROR_ZERO_RETURN;
     return SG_TLS_FAILED;
 }
@@ -311,7 +399,7 @@ enum sg_tls_progress sg_tls_read(struct sg_tls *tls, void *buf, size_t size, siz
 bool sg_tls_write(struct sg_tls *tls, const void *bytes, size_t len) {
     size_t written;
     ERR_clear_error();
-    /* The BIO grows: all is taken at once. */
+    /* The buffer grows: all is taken at once. */
     return len == 0 || (SSL_write_ex(tls->ssl, bytes, len, &written) == 1 && written == len);
 }
 
@@ -321,13 +409,11 @@ void sg_tls_shutdown(struct sg_tls *tls) {
 }
 
 bool sg_tls_take(struct sg_tls *tls, struct sg_buf *out) {
-    char *bytes;
-    long len = BIO_get_mem_data(tls->out, &bytes);
-    if (len <= 0) {
+    if (tls->own.len == 0) {
         return false;
     }
-    sg_buf_put(out, bytes, (size_t)len);
-    (void)BIO_reset(tls->out);
+    sg_buf_put(out, tls->own.data, tls->own.len);
+    sg_buf_free(&tls->own);
     return true;
 }
 

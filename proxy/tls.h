@@ -4,6 +4,9 @@
  *      socket --bytes--> sg_tls_feed --> sg_tls_read --plaintext--> session
  *      session --plaintext--> sg_tls_write --> sg_tls_take --bytes--> socket
  *
+ * Who has many streams lends them its own buffers: sg_tls_lend in place of feed, sg_tls_collect in place of take. Then
+ * a stream at rest owns none.
+ *
  * The handshake is driven by the same two calls: after each feed, sg_tls_shake says how far it is and sg_tls_take has
  * what must be sent. A context is made once from files and shared by any number of threads; a tls belongs to one.
  *
@@ -56,8 +59,15 @@ struct sg_tls;
 struct sg_tls *sg_tls_new(struct sg_tls_context *context, const char *host);
 void sg_tls_free(struct sg_tls *tls);
 
-/* Bytes from the socket. */
+/* Bytes from the socket. Copied. */
 void sg_tls_feed(struct sg_tls *tls, const void *bytes, size_t len);
+/* The same without a copy: they must stay until sg_tls_shake has answered, or sg_tls_read other than DONE. */
+void sg_tls_lend(struct sg_tls *tls, const void *bytes, size_t len);
+/* From now on what must go to the socket is appended to out, of the caller, as soon as it is known, and sg_tls_take
+ * finds nothing. NULL: to a buffer of its own again. Not while there is something to be taken. */
+void sg_tls_collect(struct sg_tls *tls, struct sg_buf *out);
+/* Where that is: out, or its own. The caller empties it. */
+struct sg_buf *sg_tls_records(struct sg_tls *tls);
 
 enum sg_tls_progress { SG_TLS_MORE, SG_TLS_DONE, SG_TLS_FAILED };
 /* Goes on with the handshake. FAILED: *reterr says why; what sg_tls_take then gives is the alert. */

@@ -73,14 +73,16 @@ static void send_waiting(struct sg_outq *q) {
 }
 
 void sg_outq_flush_tls(struct sg_outq *q) {
-    struct sg_buf records = {0};
-    if (!q->tls || q->error != 0 || !sg_tls_take(q->tls, &records)) {
+    struct sg_buf *records = q->tls ? sg_tls_records(q->tls) : NULL;
+    if (!records || records->len == 0) {
         return;
     }
-    uv_buf_t buf = uv_buf_init((char *)records.data, (unsigned)records.len);
-    keep_rest(q, &buf, 1, try_write(q, &buf, 1));
-    sg_buf_free(&records);
-    send_waiting(q);
+    if (q->error == 0) {
+        uv_buf_t buf = uv_buf_init((char *)records->data, (unsigned)records->len);
+        keep_rest(q, &buf, 1, try_write(q, &buf, 1));
+        send_waiting(q);
+    }
+    records->len = 0;
 }
 
 /* A record for each piece would be mostly overhead: as many pieces as a record holds go into one. */
@@ -114,6 +116,7 @@ void sg_outq_write(struct sg_outq *q, const uv_buf_t *bufs, unsigned n) {
         sg_outq_flush_tls(q);
     } else {
         q->error = UV_EPROTO;
+        sg_outq_flush_tls(q);
     }
 }
 

@@ -242,6 +242,9 @@ void sg_session_relay(struct sg_session *s, struct sg_span first) {
     s->state = SG_SESSION_RELAY;
     sg_outq_init(&s->to_server, &s->server.stream, on_server_clear);
     s->to_server.tls = s->server_tls;
+    if (s->server_tls) {
+        sg_tls_collect(s->server_tls, &w->records);
+    }
     s->from_client = (struct sg_flow){.scanner = {.max_body_bytes = w->config->max_packet_bytes},
                                       .need = sg_client_need,
                                       .decide = sg_client_decide,

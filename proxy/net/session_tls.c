@@ -26,6 +26,7 @@ void sg_session_tls_begin(struct sg_session *s, bool direct) {
         return;
     }
     s->tls.stream = sg_tls_new(context, NULL);
+    sg_tls_collect(s->tls.stream, &s->worker->records);
     s->tls.is_direct = direct;
     s->to_client.tls = s->tls.stream;
     sg_tls_context_unref(context);
@@ -69,7 +70,7 @@ static enum sg_tls_progress decrypt(struct sg_worker *worker, struct sg_outq *ou
 
 enum sg_tls_progress sg_session_tls_read(struct sg_session *s, const uint8_t **bytes, size_t *len,
                                          bool *ret_is_closed) {
-    sg_tls_feed(s->tls.stream, *bytes, *len);
+    sg_tls_lend(s->tls.stream, *bytes, *len);
     enum sg_tls_progress progress = s->tls.is_ready ? SG_TLS_DONE : shake(s);
     *len = 0;
     *ret_is_closed = false;
@@ -78,7 +79,7 @@ enum sg_tls_progress sg_session_tls_read(struct sg_session *s, const uint8_t **b
 
 enum sg_tls_progress sg_session_tls_read_server(struct sg_session *s, const uint8_t **bytes, size_t *len,
                                                 bool *ret_is_closed) {
-    sg_tls_feed(s->server_tls, *bytes, *len);
+    sg_tls_lend(s->server_tls, *bytes, *len);
     return decrypt(s->worker, &s->to_server, bytes, len, ret_is_closed);
 }
 

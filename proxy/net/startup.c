@@ -147,6 +147,9 @@ void sg_startup_to_console(struct sg_session *s) {
     s->console_user = NULL;
     struct sg_tls *tls = s->tls.stream;
     s->tls.stream = s->to_client.tls = NULL;
+    if (tls) {
+        sg_tls_collect(tls, NULL); /* the buffer stays with this thread */
+    }
     uv_buf_t terminate = uv_buf_init((char[]){'X', 0, 0, 0, 4}, 5);
     sg_outq_write(&s->to_server, &terminate, 1);
     sg_session_close(s); /* takes ours out of the loop before the other thread touches the socket */

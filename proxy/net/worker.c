@@ -181,7 +181,7 @@ void sg_worker_session_over(struct sg_worker *w, struct sg_session *s) {
     if (s->is_counted) {
         atomic_fetch_sub_explicit(&w->shared->sessions, 1, memory_order_relaxed);
     }
-    atomic_fetch_sub(&w->open_sessions, 1);
+    sg_memory_left(&w->crowd, atomic_fetch_sub(&w->open_sessions, 1) - 1);
     check_empty(w);
 }
 
@@ -299,6 +299,7 @@ void sg_worker_free(struct sg_worker *w) {
     sg_buf_free(&w->message);
     sg_buf_free(&w->facts);
     sg_buf_free(&w->copied);
+    sg_buf_free(&w->records);
     pthread_mutex_destroy(&w->inbox_lock);
     free(w->inbox);
     free(w);

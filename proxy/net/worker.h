@@ -10,6 +10,7 @@
 #include "flow.h"
 #include "hub_seat.h"
 #include "journal.h"
+#include "proxy/memory.h"
 #include "server.h"
 #include "side.h"
 #include "statements.h"
@@ -20,8 +21,9 @@
 #include <uv.h>
 
 #define SG_READ_BYTES 65536
-/* What one read may decrypt to: it can complete a record that came before. */
-#define SG_PLAIN_BYTES (SG_READ_BYTES + 17000)
+/* What one read may decrypt to: it can complete a record that came before, and what came with the handshake. Nothing
+ * is left undecrypted for want of room. */
+#define SG_PLAIN_BYTES (SG_READ_BYTES + 17000 + 4096)
 
 struct sg_cancel;
 struct sg_session;
@@ -91,6 +93,7 @@ struct sg_worker {
     size_t inbox_len, inbox_cap;
     atomic_bool is_draining, is_stopping; /* any thread */
     _Atomic uint64_t open_sessions;       /* any thread: every client socket, login or not */
+    struct sg_crowd crowd;                /* of those */
     void (*on_empty)(void *arg);          /* called from the worker when it drains and its last session ends */
     void *on_empty_arg;
 
@@ -107,6 +110,7 @@ struct sg_worker {
     struct sg_buf message; /* under construction */
     struct sg_buf facts;   /* likewise, of a request */
     struct sg_buf copied;  /* likewise, of CopyData; empty between two chunks */
+    struct sg_buf records; /* of TLS, on their way to a socket; empty between two callbacks */
     struct sg_counters counters;
     struct sg_journal journal;
     _Atomic(struct sg_survey *) survey; /* any thread: a mailbox, see survey.h */

@@ -151,6 +151,43 @@ Test(tls, talks_at_every_split) {
     remove_files(&f);
 }
 
+/* The way of a session: buffers that many streams share, and bytes behind the handshake that came with it. */
+Test(tls, lends_and_collects) {
+    struct files f;
+    make_files(&f, "db", NULL);
+    struct sg_tls_settings server = {SG_TLS_REQUIRE, f.key, f.cert, NULL, NULL, NULL};
+    struct sg_tls_settings client = {SG_TLS_REQUIRE, NULL, NULL, NULL, NULL, NULL};
+    struct pair pair = connect_pair(&server, &client, "db");
+    struct sg_buf to_server = {0}, to_client = {0};
+    sg_tls_collect(pair.client, &to_server);
+    sg_tls_collect(pair.server, &to_client);
+    cr_assert_eq(sg_tls_records(pair.client), &to_server);
+    cr_assert_eq(sg_tls_shake(pair.client, &pair.client_error), SG_TLS_MORE);
+    sg_tls_lend(pair.server, to_server.data, to_server.len);
+    cr_assert_eq(sg_tls_shake(pair.server, &pair.server_error), SG_TLS_MORE);
+    sg_tls_lend(pair.client, to_client.data, to_client.len);
+    to_server.len = 0;
+    cr_assert_eq(sg_tls_shake(pair.client, &pair.client_error), SG_TLS_DONE);
+    cr_assert(sg_tls_write(pair.client, "early", 5));
+    cr_assert_not(sg_tls_take(pair.client, &to_client)); /* nothing of its own */
+    sg_tls_lend(pair.server, to_server.data, to_server.len);
+    cr_assert_eq(sg_tls_shake(pair.server, &pair.server_error), SG_TLS_DONE);
+    memset(to_server.data, 0, to_server.len); /* what was lent has gone */
+    char got[16];
+    size_t len;
+    bool is_closed;
+    cr_assert_eq(sg_tls_read(pair.server, got, sizeof(got), &len, &is_closed), SG_TLS_DONE);
+    cr_assert_eq(len, 5);
+    cr_assert_eq(memcmp(got, "early", 5), 0);
+    cr_assert_eq(sg_tls_read(pair.server, got, sizeof(got), &len, &is_closed), SG_TLS_MORE);
+    sg_tls_collect(pair.client, NULL);
+    say(pair.client, pair.server, "as before", 3);
+    sg_buf_free(&to_server);
+    sg_buf_free(&to_client);
+    free_pair(&pair);
+    remove_files(&f);
+}
+
 Test(tls, says_goodbye) {
     struct files f;
     make_files(&f, "db", NULL);
