@@ -7,10 +7,10 @@ import time
 
 import pytest
 
+from certificates import make_certificate
 from cluster import HOST
 from crowd import crowd, descriptors, growth_kb, move, stub
 from proxy import PATIENCE_S
-from test_tls import make_certificate
 
 SOAK = "SEGUE_SOAK" in os.environ
 pytestmark = pytest.mark.skipif(bool(os.environ.get("SEGUE_SANITIZE")), reason="the sanitizers have memory of their own")
