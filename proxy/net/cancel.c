@@ -1,6 +1,6 @@
 /*
  *      start -> dial -> write packet -> read until EOF -> close -> on_done
- *                  \_________ failed, or out of time ______^
+ *                  \_____ failed, moot, or out of time ____^
  */
 #include "cancel.h"
 
@@ -18,9 +18,8 @@ struct sg_cancel {
     uv_timer_t timer;
     uv_write_t write;
     struct sg_buf packet;
-    void (*on_done)(void *arg);
-    void *arg;
-    bool is_connected;
+    struct sg_cancel_owner owner;
+    bool is_connected, is_sent;
     uint8_t sink[64];
 };
 
@@ -38,9 +37,7 @@ static void unlink_from_worker(struct sg_cancel *cancel) {
 static void on_all_closed(uv_handle_t *handle) {
     struct sg_cancel *cancel = handle->data;
     unlink_from_worker(cancel);
-    if (cancel->on_done) {
-        cancel->on_done(cancel->arg);
-    }
+    cancel->owner.on_done(cancel->owner.arg, cancel->is_sent);
     sg_buf_free(&cancel->packet);
     free(cancel);
 }
@@ -66,8 +63,10 @@ static void give_sink(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buf) 
 }
 
 static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf) {
+    struct sg_cancel *cancel = stream->data;
     if (nread < 0) {
-        end(stream->data);
+        cancel->is_sent = nread == UV_EOF || nread == UV_ECONNRESET;
+        end(cancel);
     }
 }
 
@@ -89,6 +88,17 @@ static void on_timeout(uv_timer_t *timer) {
     give_up(timer->data);
 }
 
+/* The packet, as records. tls is used up: an answer is not expected. */
+static bool encrypt(struct sg_cancel *cancel, struct sg_tls *tls) {
+    struct sg_buf records = {0};
+    bool is_good = sg_tls_write(tls, cancel->packet.data, cancel->packet.len);
+    sg_tls_take(tls, &records);
+    sg_tls_free(tls);
+    sg_buf_free(&cancel->packet);
+    cancel->packet = records;
+    return is_good;
+}
+
 static void on_dialled(struct sg_dial *dial, int status) {
     struct sg_cancel *cancel = (struct sg_cancel *)((char *)dial - offsetof(struct sg_cancel, dial));
     if (status < 0) {
@@ -98,21 +108,11 @@ static void on_dialled(struct sg_dial *dial, int status) {
     cancel->is_connected = true;
     cancel->stream.handle.data = cancel;
     cancel->write.data = cancel;
-    if (atomic_load(&cancel->worker->is_stopping)) {
+    bool is_moot = cancel->owner.is_moot && cancel->owner.is_moot(cancel->owner.arg);
+    bool is_good = !dial->tls || encrypt(cancel, dial->tls);
+    if (is_moot || !is_good || atomic_load(&cancel->worker->is_stopping)) {
         end(cancel);
         return;
-    }
-    if (dial->tls) {
-        struct sg_buf records = {0};
-        bool good = sg_tls_write(dial->tls, cancel->packet.data, cancel->packet.len);
-        sg_tls_take(dial->tls, &records);
-        sg_tls_free(dial->tls);
-        sg_buf_free(&cancel->packet);
-        cancel->packet = records;
-        if (!good) {
-            end(cancel);
-            return;
-        }
     }
     uv_buf_t buf = uv_buf_init((char *)cancel->packet.data, (unsigned)cancel->packet.len);
     if (uv_write(&cancel->write, &cancel->stream.stream, &buf, 1, on_written) < 0 ||
@@ -121,14 +121,13 @@ static void on_dialled(struct sg_dial *dial, int status) {
     }
 }
 
-void sg_cancel_start(struct sg_worker *worker, struct sg_span packet, void (*on_done)(void *arg), void *arg) {
+void sg_cancel_start(struct sg_worker *worker, struct sg_span packet, const struct sg_cancel_owner *owner) {
     struct sg_cancel *cancel = calloc(1, sizeof(*cancel));
     if (!cancel) {
         abort();
     }
     cancel->worker = worker;
-    cancel->on_done = on_done;
-    cancel->arg = arg;
+    cancel->owner = *owner;
     sg_buf_put(&cancel->packet, packet.ptr, packet.len);
     cancel->next = worker->cancels;
     if (cancel->next) {

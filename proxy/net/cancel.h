@@ -4,12 +4,20 @@
 
 #include "segue/span.h"
 
+#include <stdbool.h>
+
 struct sg_worker;
 
+/* Whose request it is. Called from the loop, never from within sg_cancel_start. */
+struct sg_cancel_owner {
+    bool (*is_moot)(void *arg);               /* just before it is sent: no more needed? NULL: it is */
+    void (*on_done)(void *arg, bool is_sent); /* once. is_sent: the server has got it, and has closed behind it */
+    void *arg;
+};
+
 /* Sends the packet, which is copied, to the worker's upstream, and waits for the server to close: it does so when the
- * signal has been sent. on_done (may be NULL) is called once, from the loop, whatever the outcome: a client that
- * cancels is told nothing either. */
-void sg_cancel_start(struct sg_worker *worker, struct sg_span packet, void (*on_done)(void *arg), void *arg);
+ * signal has been sent. */
+void sg_cancel_start(struct sg_worker *worker, struct sg_span packet, const struct sg_cancel_owner *owner);
 
 /* The worker stops: those under way end now. */
 void sg_cancel_stop_all(struct sg_worker *worker);

@@ -2,6 +2,7 @@
 
 #include "proxy/log.h"
 #include "session.h"
+#include "session_cancel.h"
 
 static void end_idle(struct sg_session *s, enum sg_sqlstate state, const char *message, const char *key) {
     struct sg_error err = {0};
@@ -23,7 +24,7 @@ static void check(struct sg_session *s, const struct sg_server_config *config) {
         if (!s->is_overdue && is_over(config->query_timeout_ms, age_ms)) {
             s->is_overdue = true;
             sg_log(SG_LOG_INFO, "a statement has run for longer than query_timeout: cancelled");
-            sg_session_cancel(s);
+            sg_session_cancel(s, NULL);
         }
     } else if (s->tx_status != 'I' && is_over(config->idle_transaction_timeout_ms, age_ms)) {
         end_idle(s, SG_SQLSTATE_IDLE_IN_TRANSACTION_TIMEOUT,

@@ -63,6 +63,7 @@ static void on_drained(uv_async_t *async) {
 static void free_server(struct sg_server *server) {
     sg_server_config_unref(server->config);
     pthread_mutex_destroy(&server->config_lock);
+    sg_keys_free(&server->shared.keys);
     free(server->workers);
     free(server);
 }
@@ -81,6 +82,7 @@ struct sg_server *sg_server_start(uv_loop_t *loop, const struct sg_server_config
     server->listener.arg = server;
     pthread_mutex_init(&server->config_lock, NULL);
     server->config = sg_server_config_new(config);
+    sg_keys_init(&server->shared.keys);
     upstream.connect_timeout_ms =
         config->server_connect_timeout_ms > 0 ? (unsigned)config->server_connect_timeout_ms : 0;
     server->shared.upstream = upstream;

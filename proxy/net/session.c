@@ -26,8 +26,8 @@
  */
 #include "session.h"
 
-#include "cancel.h"
 #include "proxy/log.h"
+#include "session_cancel.h"
 #include "session_copy.h"
 #include "session_facts.h"
 #include "session_sql.h"
@@ -44,6 +44,7 @@
 #define PART_MS   1000  /* and then to close its side */
 
 static void client_gone(struct sg_session *s, int error);
+static void close_half(struct sg_session *s);
 static void close_server(struct sg_session *s);
 static void server_gone(struct sg_session *s);
 static void relay_client(struct sg_session *s, const uint8_t *chunk, size_t len);
@@ -139,7 +140,7 @@ static void relay_client(struct sg_session *s, const uint8_t *chunk, size_t len)
     sg_session_read_client(s, result == SG_FEED_OK && sg_outq_is_clear(&s->to_server) && s->to_server.error == 0);
 }
 
-static void unstall(struct sg_session *s) {
+void sg_session_unstall(struct sg_session *s) {
     if (!s->is_stalled || s->state != SG_SESSION_RELAY || s->is_console || s->expect.len > s->stalled_until ||
         !sg_outq_is_clear(&s->to_server)) {
         return;
@@ -177,7 +178,7 @@ static void relay_server(struct sg_session *s, const uint8_t *chunk, size_t len)
         return;
     }
     read_server(s, sg_outq_is_clear(&s->to_client));
-    unstall(s);
+    sg_session_unstall(s);
     if (s->state == SG_SESSION_RELAY && atomic_load_explicit(&s->worker->is_draining, memory_order_relaxed)) {
         sg_session_drain(s);
     }
@@ -220,11 +221,14 @@ static void on_client_clear(struct sg_outq *q) {
 
 static void on_server_clear(struct sg_outq *q) {
     struct sg_session *s = session_of(q, to_server);
+    if (s->is_server_cut && s->is_server_open) {
+        close_half(s);
+    }
     if (s->state != SG_SESSION_RELAY || q->error != 0) {
         return;
     }
     if (s->is_stalled) {
-        unstall(s);
+        sg_session_unstall(s);
     } else if (!s->is_client_bye) {
         sg_session_read_client(s, true);
     }
@@ -319,24 +323,6 @@ void sg_session_discard(struct sg_session *s, struct sg_expectation *entry) {
 
 /* ---- Ends ---- */
 
-static bool is_busy(const struct sg_session *s) {
-    return s->is_logged_in && s->expect.len > 0;
-}
-
-void sg_session_cancel(struct sg_session *s) {
-    if (!s->has_key) {
-        return;
-    }
-    struct sg_buf packet = {0};
-    sg_msg_begin(&packet, 0);
-    sg_buf_put_u32(&packet, 80877102u); /* CancelRequest */
-    sg_buf_put_u32(&packet, s->key_pid);
-    sg_buf_put(&packet, s->long_key ? s->long_key : s->key, s->key_bytes);
-    sg_msg_end(&packet);
-    sg_cancel_start(s->worker, (struct sg_span){(char *)packet.data, packet.len}, NULL, NULL);
-    sg_buf_free(&packet);
-}
-
 static void on_handle_closed(uv_handle_t *handle) {
     sg_session_release(handle->data);
 }
@@ -350,6 +336,9 @@ static void close_client(struct sg_session *s) {
 
 static void close_server(struct sg_session *s) {
     if (s->is_server_open) {
+        if (s->has_key) {
+            sg_keys_remove(&s->worker->shared->keys, s);
+        }
         s->is_server_open = s->is_server_reading = false;
         uv_close(&s->server.handle, on_handle_closed);
     }
@@ -375,6 +364,25 @@ static void say_goodbye(struct sg_session *s) {
     sg_outq_write(&s->to_server, &buf, 1);
 }
 
+static void close_half(struct sg_session *s) {
+    uv_os_fd_t fd;
+    if (uv_fileno(&s->server.handle, &fd) == 0) {
+        shutdown(fd, SHUT_WR);
+    }
+}
+
+/* Behind half a message, whose rest never comes, nothing can be said: there the end of the stream says it. */
+static void part_with_server(struct sg_session *s) {
+    if (sg_flow_at_boundary(&s->from_client)) {
+        say_goodbye(s);
+    } else {
+        s->is_server_cut = true;
+        if (sg_outq_is_clear(&s->to_server)) {
+            close_half(s);
+        }
+    }
+}
+
 static void client_gone(struct sg_session *s, int error) {
     s->is_client_eof = true;
     if (s->is_client_reading) {
@@ -387,18 +395,18 @@ static void client_gone(struct sg_session *s, int error) {
     if (s->state == SG_SESSION_FLUSH && error == UV_EOF && !sg_outq_is_clear(&s->to_client)) {
         return;
     }
-    if (s->state == SG_SESSION_RELAY && is_busy(s) && !s->is_client_bye) {
-        sg_session_cancel(s); /* also when the rest of a message will never come: the server would notice only later */
-    }
-    if (s->state != SG_SESSION_RELAY || !s->is_logged_in || !s->is_server_open || s->is_console ||
-        !sg_flow_at_boundary(&s->from_client)) {
+    if (s->state != SG_SESSION_RELAY || !s->is_logged_in || !s->is_server_open || s->is_console) {
         sg_session_close(s);
         return;
     }
-    if (!s->is_client_bye) {
-        say_goodbye(s);
+    bool is_bye = s->is_client_bye;
+    if (!is_bye) {
+        part_with_server(s);
     }
     s->state = SG_SESSION_LINGER;
+    if (s->expect.len > 0 && !is_bye) {
+        sg_session_cancel(s, NULL); /* until the server has gone: it would run the statement to its end */
+    }
     close_client(s);
     read_server(s, true);
     uv_timer_start(&s->timer, on_time_up, LINGER_MS, 0);
@@ -482,6 +490,7 @@ void sg_session_close(struct sg_session *s) {
         return;
     }
     s->state = SG_SESSION_CLOSED;
+    sg_session_cancel_stop(s);
     if (s->dial) {
         sg_dial_cancel(s->dial);
     }

@@ -23,6 +23,7 @@ enum sg_session_state {
 };
 
 struct sg_copy_stream;
+struct sg_session_cancel;
 
 enum sg_probe_state { SG_PROBE_NONE, SG_PROBE_ASKED, SG_PROBE_ANSWERED, SG_PROBE_FAILED, SG_PROBE_SKIPPED };
 
@@ -65,6 +66,7 @@ struct sg_session {
     bool is_console;           /* logs in upstream only to be authenticated, then goes to the console */
     bool is_logged_in;         /* the first ReadyForQuery was seen */
     bool is_client_bye;        /* Terminate was forwarded */
+    bool is_server_cut;        /* the client died inside a message: nothing more is written to the server */
     bool is_client_eof;
     bool is_server_known; /* its first message was one that a PostgreSQL server begins with */
     bool is_server_error; /* the server's last message was an ErrorResponse: if it closes now, it has said why */
@@ -118,7 +120,13 @@ struct sg_session {
     uint32_t key_pid;
     uint8_t *long_key; /* protocol 3.2 */
     uint8_t key[4];
+    struct sg_session *key_next;      /* in sg_keys */
+    struct sg_session_cancel *cancel; /* session_cancel.c; NULL: none is under way */
 };
+
+static inline const uint8_t *sg_session_key(const struct sg_session *s) {
+    return s->long_key ? s->long_key : s->key;
+}
 
 /* Takes the fd over; on failure it is closed. */
 void sg_session_open(struct sg_worker *worker, int fd);
@@ -139,8 +147,6 @@ void sg_startup_feed(struct sg_session *s);
 void sg_session_relay(struct sg_session *s, struct sg_span first);
 /* AuthenticationOk came for a console client (startup.c). */
 void sg_startup_to_console(struct sg_session *s);
-/* Cancels what runs on the server. */
-void sg_session_cancel(struct sg_session *s);
 /* Drops the hold taken for a callback; may free the session. */
 void sg_session_release(struct sg_session *s);
 void sg_session_read_client(struct sg_session *s, bool on);
@@ -148,6 +154,8 @@ void sg_session_read_client(struct sg_session *s, bool on);
 bool sg_session_is_idle(const struct sg_session *s);
 /* From a handler of client messages: take no more until as few expectations are left. */
 enum sg_verdict sg_session_stall(struct sg_session *s, uint32_t until);
+/* Not from a handler: looks at what waits again. */
+void sg_session_unstall(struct sg_session *s);
 
 /* The flows' tables (session_client.c, session_server.c); owner is the session. */
 size_t sg_client_need(void *owner, const struct sg_message *m);

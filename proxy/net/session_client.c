@@ -18,6 +18,7 @@
  * Texts are planned even while the server is expected to skip them: nothing unrewritten is ever forwarded on the
  * strength of a guess about the server's state.
  */
+#include "session_cancel.h"
 #include "session_copy.h"
 #include "session_facts.h"
 #include "session_rewrite.h"
@@ -163,6 +164,9 @@ enum sg_verdict sg_client_decide(void *owner, const struct sg_message *m) {
         return sg_session_stall(s, SG_EXPECT_MAX / 2);
     }
     if (has_reply(m->type)) {
+        if (sg_session_cancel_holds(s)) {
+            return sg_session_stall(s, UINT32_MAX);
+        }
         if (must_drain_first(s) || must_wait_for_clearing(s, m->type)) {
             return sg_session_stall(s, 0);
         }

@@ -14,6 +14,7 @@
  *
  * A reply that the front cannot have caused is forwarded and changes nothing: the client is the judge of such a server.
  */
+#include "session_cancel.h"
 #include "session_copy.h"
 #include "session_facts.h"
 #include "session_notes.h"
@@ -80,6 +81,9 @@ static enum sg_verdict on_backend_key(struct sg_session *s, const struct sg_mess
     if (sg_backend_key_read(m->body, m->have, &key) != SG_READ_OK || key.key.len > UINT8_MAX) {
         return SG_FORWARD;
     }
+    if (s->has_key) {
+        sg_keys_remove(&s->worker->shared->keys, s);
+    }
     free(s->long_key);
     s->long_key = NULL;
     s->has_key = true;
@@ -92,6 +96,7 @@ static enum sg_verdict on_backend_key(struct sg_session *s, const struct sg_mess
     } else {
         abort();
     }
+    sg_keys_add(&s->worker->shared->keys, s);
     return SG_FORWARD;
 }
 
@@ -279,6 +284,9 @@ static enum sg_verdict on_ready(struct sg_session *s, const struct sg_message *m
     if (status == 'I') {
         end_transaction(s);
     }
+    if (s->cancel && verdict == SG_FORWARD) {
+        sg_session_cancel_settle(s);
+    }
     return verdict;
 }
 
@@ -323,6 +331,9 @@ static void undo_version(struct sg_session *s, struct sg_side *side) {
 
 static enum sg_verdict on_error(struct sg_session *s, const struct sg_message *m) {
     enum sg_verdict verdict = sg_reply_error(s, m);
+    if (s->cancel) {
+        sg_session_cancel_settle(s);
+    }
     sg_copy_stop(s);
     struct sg_expectation front;
     s->is_copy_in = false;

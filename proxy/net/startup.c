@@ -2,7 +2,7 @@
  * What happens before messages flow: start-up packets, and which of three things a session is.
  *
  *      bytes --sg_startup_read--> SSLRequest, GSSENCRequest: 'S' or 'N', once each, and read on
- *                             |-> CancelRequest: forwarded on a connection of its own
+ *                             |-> CancelRequest: to the session it is for, or forwarded on a connection of its own
  *                             +-> StartupMessage --> database segue: log in to the control database, then the console
  *                                               |--> the control database: needs a snapshot before anything is
  * forwarded
@@ -13,6 +13,7 @@
 #include "session.h"
 
 #include "cancel.h"
+#include "session_cancel.h"
 #include "session_notes.h"
 #include "session_tls.h"
 #include "star_rules.h"
@@ -181,8 +182,9 @@ static void on_encryption_request(struct sg_session *s, const struct sg_startup 
     }
 }
 
-static void on_cancelled(void *arg) {
+static void on_cancelled(void *arg, bool is_sent) {
     struct sg_session *s = arg;
+    (void)is_sent; /* a client that cancels is told nothing */
     sg_session_close(s);
     sg_session_release(s);
 }
@@ -193,10 +195,15 @@ static void on_cancel_request(struct sg_session *s, const struct sg_startup *sta
         sg_session_close(s);
         return;
     }
+    if (sg_session_cancel_pass_on(s, startup)) {
+        return;
+    }
+    /* Of another process, whose server knows the key just as well. */
     s->state = SG_SESSION_CANCEL;
     s->holds++;
     uv_timer_stop(&s->timer); /* the cancel has a time limit of its own */
-    sg_cancel_start(s->worker, (struct sg_span){(char *)s->rest.data, startup->bytes}, on_cancelled, s);
+    sg_cancel_start(s->worker, (struct sg_span){(char *)s->rest.data, startup->bytes},
+                    &(struct sg_cancel_owner){.on_done = on_cancelled, .arg = s});
 }
 
 static bool admit(struct sg_session *s) {

@@ -1,9 +1,11 @@
 #include "worker.h"
 
 #include "cancel.h"
+#include "cancel_order.h"
 #include "deadlines.h"
 #include "server_config.h"
 #include "session.h"
+#include "session_cancel.h"
 #include "survey.h"
 
 #include <stdlib.h>
@@ -158,6 +160,33 @@ static void take_inbox(struct sg_worker *w) {
     free(fds);
 }
 
+void sg_worker_order(struct sg_worker *w, struct sg_cancel_order *order) {
+    pthread_mutex_lock(&w->inbox_lock);
+    order->next = w->orders;
+    w->orders = order;
+    pthread_mutex_unlock(&w->inbox_lock);
+    uv_async_send(&w->wake);
+}
+
+static void take_orders(struct sg_worker *w) {
+    pthread_mutex_lock(&w->inbox_lock);
+    struct sg_cancel_order *orders = w->orders;
+    w->orders = NULL;
+    pthread_mutex_unlock(&w->inbox_lock);
+    while (orders) {
+        struct sg_cancel_order *order = orders;
+        orders = order->next;
+        order->next = NULL;
+        struct sg_span key = {(char *)order->key, order->key_bytes};
+        struct sg_session *s = sg_keys_session(&w->shared->keys, w, order->pid, key);
+        if (s) {
+            sg_session_cancel(s, order);
+        } else {
+            sg_cancel_order_done(order); /* it has ended meanwhile: nothing runs */
+        }
+    }
+}
+
 static void check_empty(struct sg_worker *w) {
     if (atomic_load(&w->is_draining) && atomic_load(&w->open_sessions) == 0 && w->on_empty) {
         void (*on_empty)(void *arg) = w->on_empty;
@@ -200,6 +229,7 @@ static void on_wake(uv_async_t *async) {
     sg_worker_install(w);
     sg_survey_answer(w);
     take_inbox(w);
+    take_orders(w);
     if (atomic_load(&w->is_stopping)) {
         for_each_session(w, sg_session_close);
         sg_cancel_stop_all(w);
@@ -300,6 +330,7 @@ void sg_worker_free(struct sg_worker *w) {
     sg_buf_free(&w->facts);
     sg_buf_free(&w->copied);
     sg_buf_free(&w->records);
+    sg_cancel_order_done(w->orders);
     pthread_mutex_destroy(&w->inbox_lock);
     free(w->inbox);
     free(w);

@@ -10,6 +10,7 @@
 #include "flow.h"
 #include "hub_seat.h"
 #include "journal.h"
+#include "keys.h"
 #include "proxy/memory.h"
 #include "server.h"
 #include "side.h"
@@ -26,6 +27,7 @@
 #define SG_PLAIN_BYTES (SG_READ_BYTES + 17000 + 4096)
 
 struct sg_cancel;
+struct sg_cancel_order;
 struct sg_session;
 struct sg_survey;
 
@@ -76,6 +78,7 @@ static inline void sg_count(_Atomic uint64_t *counter, uint64_t n) {
 /* What all workers share and only read, the session count excepted. */
 struct sg_shared {
     struct sg_upstream upstream;
+    struct sg_keys keys;
     _Atomic uint64_t sessions; /* logged in or logging in */
 };
 
@@ -88,9 +91,10 @@ struct sg_worker {
     uv_async_t wake;
     uv_thread_t thread;
 
-    pthread_mutex_t inbox_lock; /* any thread: fds to serve */
+    pthread_mutex_t inbox_lock; /* any thread: fds to serve, sessions to cancel */
     int *inbox;
     size_t inbox_len, inbox_cap;
+    struct sg_cancel_order *orders;
     atomic_bool is_draining, is_stopping; /* any thread */
     _Atomic uint64_t open_sessions;       /* any thread: every client socket, login or not */
     struct sg_crowd crowd;                /* of those */
@@ -126,6 +130,8 @@ struct sg_worker *sg_worker_start(struct sg_shared *shared, const struct sg_serv
 void sg_worker_configure(struct sg_worker *worker, const struct sg_server_config *config);
 /* Any thread. The worker owns fd from now on. */
 void sg_worker_serve(struct sg_worker *worker, int fd);
+/* Any thread. For a session of this worker, if it is still there; the order is taken over. */
+void sg_worker_order(struct sg_worker *worker, struct sg_cancel_order *order);
 void sg_worker_drain(struct sg_worker *worker);
 /* Ends all sessions, joins the thread. The worker's report to the hub stands until sg_worker_free. */
 void sg_worker_stop(struct sg_worker *worker);

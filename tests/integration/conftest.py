@@ -3,6 +3,7 @@
 import pytest
 
 from cluster import Cluster
+from fake import FakeServer
 from proxy import Segue
 
 
@@ -64,3 +65,20 @@ def direct(cluster, database):
     conn.autocommit = True
     yield conn
     conn.close()
+
+
+@pytest.fixture
+def faked(cluster):
+    """faked(script): a segue in front of a fake server with this script."""
+    made = []
+
+    def make(script, options=()):
+        server = FakeServer(script)
+        segue = Segue(cluster, upstream=server.conninfo, options=options).start()
+        made.append((server, segue))
+        return server, segue
+
+    yield make
+    for server, segue in made:
+        segue.stop()
+        server.close()

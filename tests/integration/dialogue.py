@@ -57,6 +57,37 @@ def startup(user, database, version=3 << 16, **parameters):
     return struct.pack("!i", len(body) + 4) + body
 
 
+# ---- Without a conversation ----
+
+
+def raw(segue):
+    """A connection to it, and no more."""
+    sock = socket.create_connection((HOST, segue.port), TIMEOUT_S)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
+
+
+def read_to_end(sock):
+    content = b""
+    while True:
+        try:
+            more = sock.recv(65536)
+        except ConnectionResetError:
+            return content
+        if not more:
+            return content
+        content += more
+
+
+def read_exactly(sock, size):
+    content = b""
+    while len(content) < size:
+        more = sock.recv(size - len(content))
+        assert more, content
+        content += more
+    return content
+
+
 # ---- The conversation ----
 
 

@@ -67,18 +67,27 @@ class FakeServer:
         self.script = script
         self.results, self.failures = [], []
         self.done = threading.Condition()
-        self.listener = socket.create_server((HOST, 0))
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.port = 0
+        self.listen()
 
     @property
     def conninfo(self):
         return f"host={HOST} port={self.port} sslmode=disable"
 
-    def _accept(self):
+    def listen(self):
+        self.listener = socket.create_server((HOST, self.port))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, args=(self.listener,), daemon=True).start()
+
+    def deaf(self):
+        """Refuses connections until listen is called again."""
+        self.listener.shutdown(socket.SHUT_RDWR)  # wakes who waits in accept
+        self.listener.close()
+
+    def _accept(self, listener):
         while True:
             try:
-                sock, _ = self.listener.accept()
+                sock, _ = listener.accept()
             except OSError:
                 return
             threading.Thread(target=self._serve, args=(Line(sock),), daemon=True).start()

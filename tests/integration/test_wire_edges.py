@@ -8,57 +8,13 @@ import time
 import pytest
 
 from cluster import HOST
-from dialogue import B, Dialogue, E, P, Q, S, X, startup
-from fake import KEY, OK, READY, FakeServer, error
+from dialogue import B, Dialogue, E, P, Q, S, X, raw, read_exactly, read_to_end, startup
+from fake import KEY, OK, READY, error
 from proxy import PATIENCE_S, Segue
-from wire import TIMEOUT_S, cstr, error_fields, message
+from wire import cstr, error_fields, message
 
 SSL_REQUEST, GSS_REQUEST = struct.pack("!ii", 8, 80877103), struct.pack("!ii", 8, 80877104)
 ROW = message(b"D", b"\0\1" + struct.pack("!i", 4) + b"half")
-
-
-@pytest.fixture
-def faked(cluster):
-    """faked(script): a segue in front of a fake server with this script."""
-    made = []
-
-    def make(script):
-        server = FakeServer(script)
-        segue = Segue(cluster, upstream=server.conninfo).start()
-        made.append((server, segue))
-        return server, segue
-
-    yield make
-    for server, segue in made:
-        segue.stop()
-        server.close()
-
-
-def raw(segue):
-    sock = socket.create_connection((HOST, segue.port), TIMEOUT_S)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return sock
-
-
-def read_to_end(sock):
-    content = b""
-    while True:
-        try:
-            more = sock.recv(65536)
-        except ConnectionResetError:
-            return content
-        if not more:
-            return content
-        content += more
-
-
-def read_exactly(sock, size):
-    content = b""
-    while len(content) < size:
-        more = sock.recv(size - len(content))
-        assert more, content
-        content += more
-    return content
 
 
 # ---- Beginnings ----
