@@ -1,8 +1,9 @@
 # Sourced by `compare` and `memory`, after throwaway.sh: the other proxies, and what both scripts do with segue.
 #
-#   pgbouncer_start PORT MAX    in front of the server on PORT, for so many clients; sets port and pid
-#   haproxy_start PORT MAX
-#   migration_start PORT        through segue's console on PORT: people.nickname becomes username; until verified
+#   pgbouncer_start PORT MAX [NAME]    in front of the server on PORT, for so many clients; sets port and pid. More lines
+#                                      of its configuration: $pgbouncer_more
+#   haproxy_start PORT MAX [NAME]      likewise, $haproxy_more
+#   migration_start PORT               through segue's console on PORT: people.nickname becomes username; until verified
 #   sql CONNINFO ARG...
 
 sql() {
@@ -27,9 +28,10 @@ wait_for_port() {
 }
 
 pgbouncer_start() {
+    local file=$throwaway/${3-pgbouncer}
     find_port
     printf '"app" "%s"\n' "$app_password" >"$throwaway/userlist.txt"
-    cat >"$throwaway/pgbouncer.ini" <<INI
+    cat >"$file.ini" <<INI
 [databases]
 shop = host=127.0.0.1 port=$1 dbname=shop
 [pgbouncer]
@@ -41,21 +43,23 @@ auth_file = $throwaway/userlist.txt
 pool_mode = session
 max_client_conn = $2
 default_pool_size = $2
+server_idle_timeout = 1
 ignore_startup_parameters = extra_float_digits
 ${pgbouncer_more-}
 INI
     local server_user=() # it does not run as root
     [ "$(id -u)" != 0 ] || server_user=(setpriv --reuid=postgres --regid=postgres --clear-groups)
-    "${server_user[@]}" pgbouncer -q "$throwaway/pgbouncer.ini" </dev/null >"$throwaway/pgbouncer.log" 2>&1 &
+    "${server_user[@]}" pgbouncer -q "$file.ini" </dev/null >"$file.log" 2>&1 &
     pid=$!
     disown "$pid"
-    echo "$pid" >"$throwaway/pgbouncer.pid"
+    echo "$pid" >"$file.pid"
     wait_for_port "$port"
 }
 
 haproxy_start() {
+    local file=$throwaway/${3-haproxy}
     find_port
-    cat >"$throwaway/haproxy.cfg" <<CFG
+    cat >"$file.cfg" <<CFG
 global
     maxconn $2
     ${haproxy_more-}
@@ -69,10 +73,10 @@ listen postgres
     bind 127.0.0.1:$port
     server one 127.0.0.1:$1
 CFG
-    haproxy -db -q -f "$throwaway/haproxy.cfg" </dev/null >"$throwaway/haproxy.log" 2>&1 &
+    haproxy -db -q -f "$file.cfg" </dev/null >"$file.log" 2>&1 &
     pid=$!
     disown "$pid"
-    echo "$pid" >"$throwaway/haproxy.pid"
+    echo "$pid" >"$file.pid"
     wait_for_port "$port"
 }
 

@@ -5,6 +5,8 @@
 #   postgres_start ARG...    sets pg_port; roles: shop owns database shop, app may read and write there
 #   segue_start NAME ARG...  sets port and pid; NAME.log and NAME.pid in $throwaway; again with the same NAME: same port.
 #                            In front of the server on $upstream_port, if that is set, otherwise of postgres_start's
+#   postgres_trust ROLE      may log in over TCP without a password
+#   certificate_make         cert.pem and key.pem in $throwaway, for localhost; before postgres_start, which may use them
 #   process_stop PIDFILE     ends what the file names, politely first
 
 pg_bin=/usr/lib/postgresql/15/bin
@@ -81,6 +83,21 @@ ALTER SCHEMA public OWNER TO shop;
 ALTER DEFAULT PRIVILEGES FOR ROLE shop GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO app;
 SQL
     direct="host=127.0.0.1 port=$pg_port dbname=shop user=shop password=$owner_password"
+}
+
+postgres_trust() {
+    local hba=$throwaway/data/pg_hba.conf
+    sed -i "1i host all $1 127.0.0.1/32 trust" "$hba"
+    as_server "$pg_bin/pg_ctl" -D "$throwaway/data" reload >/dev/null
+}
+
+certificate_make() {
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost -days 2 \
+        -keyout "$throwaway/key.pem" -out "$throwaway/cert.pem" 2>/dev/null
+    if [ "$(id -u)" = 0 ]; then # the server reads it, and so does PgBouncer
+        chown postgres "$throwaway/key.pem"
+    fi
+    chmod 600 "$throwaway/key.pem"
 }
 
 segue_start() {

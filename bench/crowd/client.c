@@ -1,25 +1,14 @@
 #include "bench/crowd/client.h"
 
-#include "bench/crowd/peer.h"
-
-#include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #define COPY_BYTES     65000
 #define LOGINS_AT_ONCE 64 /* more would only measure the backlog */
 
 struct crowd {
     const struct sg_crowd_options *options;
-    int epoll;
-    SSL_CTX *context;
     unsigned begun, seated, failed;
     struct client *clients;
 };
@@ -143,38 +132,6 @@ static void on_message(struct sg_peer *peer, uint8_t type) {
     }
 }
 
-/* ---- Logging in ---- */
-
-static void put_startup(struct client *client) {
-    const struct sg_crowd_options *options = client->crowd->options;
-    struct sg_buf *out = &client->peer->out;
-    sg_msg_begin(out, 0);
-    sg_buf_put_u32(out, 3u << 16);
-    sg_buf_put_cstr(out, "user");
-    sg_buf_put_cstr(out, options->user);
-    sg_buf_put_cstr(out, "database");
-    sg_buf_put_cstr(out, options->database);
-    sg_buf_put_cstr(out, "application_name");
-    sg_buf_put_cstr(out, "segue-crowd");
-    sg_buf_put_u8(out, 0);
-    sg_msg_end(out);
-    client->peer->is_starting = false;
-}
-
-/* The answer to SSLRequest. */
-static bool on_packet(struct sg_peer *peer) {
-    struct client *client = peer->owner;
-    if (peer->text_len != 1 || peer->text[0] != 'S') {
-        fprintf(stderr, "segue-crowd: encryption is refused\n");
-        sg_peer_close(peer);
-        return false;
-    }
-    peer->text_len = 0;
-    sg_peer_encrypt(peer, client->crowd->context, false);
-    put_startup(client);
-    return true;
-}
-
 static void on_end(struct sg_peer *peer) {
     struct client *client = peer->owner;
     client->crowd->failed++;
@@ -182,30 +139,15 @@ static void on_end(struct sg_peer *peer) {
     sg_peer_free(peer);
 }
 
-static const struct sg_peer_handlers handlers = {on_packet, on_message, refill, on_end};
+static const struct sg_peer_handlers handlers = {sg_login_on_packet, on_message, refill, on_end};
 
 static bool begin_client(struct crowd *crowd, struct client *client) {
-    static const uint8_t request[] = {0, 0, 0, 8, 4, 210, 22, 47}; /* SSLRequest */
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)crowd->options->port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int on = 1;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0 ||
-        fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
-        perror("segue-crowd: connect");
-        return false;
-    }
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     client->crowd = crowd;
-    client->peer = sg_peer_new(crowd->epoll, fd, &handlers, client);
-    if (crowd->context) {
-        sg_buf_put(&client->peer->out, request, sizeof(request));
-    } else {
-        put_startup(client);
+    client->peer = sg_login(&crowd->options->place, &handlers, client);
+    if (client->peer) {
+        sg_peer_ready(client->peer);
     }
-    sg_peer_ready(client->peer);
-    return true;
+    return client->peer || crowd->failed > 0;
 }
 
 bool sg_crowd_is_task(const char *name) {
@@ -218,32 +160,18 @@ bool sg_crowd_is_task(const char *name) {
     return false;
 }
 
-static bool wait_and_serve(struct crowd *crowd) {
-    struct epoll_event events[256];
-    int n = epoll_wait(crowd->epoll, events, 256, -1);
-    for (int i = 0; i < n; i++) {
-        sg_peer_ready(events[i].data.ptr);
-    }
-    return n >= 0 || errno == EINTR;
-}
-
 int sg_crowd_run(const struct sg_crowd_options *options) {
-    struct crowd crowd = {.options = options, .epoll = epoll_create1(EPOLL_CLOEXEC)};
+    struct crowd crowd = {.options = options};
     crowd.clients = calloc(options->clients, sizeof(*crowd.clients));
-    if (!crowd.clients || crowd.epoll < 0) {
+    if (!crowd.clients) {
         abort();
-    }
-    if (options->is_encrypted) {
-        crowd.context = SSL_CTX_new(TLS_client_method());
-        SSL_CTX_set_mode(crowd.context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-                                            SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     }
     while (crowd.seated < options->clients && crowd.failed == 0) {
         if (crowd.begun < options->clients && crowd.begun - crowd.seated < LOGINS_AT_ONCE) {
             if (!begin_client(&crowd, &crowd.clients[crowd.begun++])) {
                 return 1;
             }
-        } else if (!wait_and_serve(&crowd)) {
+        } else if (!sg_place_serve(&options->place, -1)) {
             return 1;
         }
     }
@@ -254,7 +182,7 @@ int sg_crowd_run(const struct sg_crowd_options *options) {
     bool is_sitting = strcmp(options->task, "sit") == 0;
     printf(is_sitting ? "seated %u\n" : "done\n", crowd.seated);
     fflush(stdout);
-    while (is_sitting && crowd.failed == 0 && wait_and_serve(&crowd)) {
+    while (is_sitting && crowd.failed == 0 && sg_place_serve(&options->place, -1)) {
     }
     return is_sitting;
 }

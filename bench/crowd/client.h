@@ -4,16 +4,13 @@
 #ifndef SEGUE_BENCH_CROWD_CLIENT_H
 #define SEGUE_BENCH_CROWD_CLIENT_H
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "bench/crowd/login.h"
 
 struct sg_crowd_options {
-    int port;
+    struct sg_place place;
     unsigned clients;
     uint64_t bytes;
-    bool is_encrypted;
     const char *task; /* "sit", "copy-in", "copy-out", "row", "bind" */
-    const char *user, *database;
 };
 
 bool sg_crowd_is_task(const char *name);

@@ -28,6 +28,7 @@ struct sg_peer {
     uint64_t filling; /* for refill: bytes still to send */
     const struct sg_peer_handlers *handlers;
     void *owner;
+    const struct sg_place *place; /* of a client: where it logs in (login.h) */
 };
 
 struct sg_peer_handlers {
