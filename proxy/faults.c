@@ -70,9 +70,11 @@ static int compare(const void *a, const void *b) {
 }
 
 void sg_config_faults_sort(struct sg_config_faults *faults, size_t from) {
+    if (faults->len == from)
+        return;
     struct sg_config_fault *list = faults->list + from;
     size_t len = faults->len - from;
-    struct place *places = calloc(len ? len : 1, sizeof(*places));
+    struct place *places = calloc(len, sizeof(*places));
     if (!places)
         abort();
     for (size_t i = 0; i < len; i++) {
