@@ -52,12 +52,12 @@
     X(BYTES,   plan_cache_bytes, "16MB", 65536, 17179869184, RESTART, "Memory of rewritten statements a worker keeps") \
     X(BYTES,   session_statement_bytes, "64MB", 65536, 1073741824, RELOAD, "Text of prepared statements remembered for one session") \
     /* sockets */                                                                                                      \
-    X(BOOL,    tcp_keepalive, "1", 0, 0, LATER, "TCP keepalive on client and server sockets")                         \
-    X(SECONDS, tcp_keepidle, "60", 0, 86400000, LATER, "Idle time before the first probe")                              \
-    X(SECONDS, tcp_keepintvl, "0", 0, 86400000, LATER, "Time between probes; 0 is the system's")                       \
-    X(INT,     tcp_keepcnt, "0", 0, 127, LATER, "Probes lost before the peer counts as dead; 0 is the system's")       \
-    X(MS,      tcp_user_timeout, "0", 0, 86400000, LATER, "Unacknowledged data older than this ends a connection; 0 is the system's") \
-    X(BYTES,   tcp_socket_buffer, "0", 0, 67108864, LATER, "Size of the socket buffers; 0 is the system's")            \
+    X(BOOL,    tcp_keepalive, "1", 0, 0, RELOAD, "TCP keepalive on client and server sockets")                         \
+    X(SECONDS, tcp_keepidle, "60", 0, 32767000, RELOAD, "Idle time before the first probe; 0 is the system's")           \
+    X(SECONDS, tcp_keepintvl, "0", 0, 32767000, RELOAD, "Time between probes; 0 is the system's")                       \
+    X(INT,     tcp_keepcnt, "0", 0, 127, RELOAD, "Probes lost before the peer counts as dead; 0 is the system's")       \
+    X(MS,      tcp_user_timeout, "0", 0, 86400000, RELOAD, "Unacknowledged data older than this ends a connection; 0 is the system's") \
+    X(BYTES,   tcp_socket_buffer, "0", 0, 67108864, RELOAD, "Size of the socket buffers; 0 is the system's")            \
     /* log */                                                                                                          \
     X(TEXT,    logfile, "", 0, 0, RELOAD, "File to log to, besides stderr; opened anew by HUP")                        \
     X(CHOICE,  log_format, "text", "text|json", 0, RELOAD, "One line an event, as text or as a JSON object")           \

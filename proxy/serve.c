@@ -85,10 +85,11 @@ static void app_drain(struct app *app) {
 
 /* ---- Reload ---- */
 
-/* Two descriptors a session, some for the program itself. */
+/* Two descriptors a session, one for each client that is still to say who it is (net/strangers.h), some for the
+ * program. */
 static void raise_descriptor_limit(const struct sg_config *config) {
     struct rlimit limit;
-    rlim_t wanted = (rlim_t)config->max_client_conn * 2 + 128;
+    rlim_t wanted = (rlim_t)config->max_client_conn * 3 + 256;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
         return;
     limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;

@@ -89,6 +89,11 @@ static struct sg_star_rule *star_rules(const struct sg_config *config) {
     return rules;
 }
 
+/* The kernel counts in seconds; less than one is not "the system's". */
+static int whole_seconds(int64_t ms) {
+    return (int)((ms + 999) / 1000);
+}
+
 bool sg_serve_settings(const struct sg_config *config, struct sg_server_config *server, struct sg_error *reterr) {
     if (!read_client_tls(config, &server->client_tls, reterr))
         return false;
@@ -116,6 +121,14 @@ bool sg_serve_settings(const struct sg_config *config, struct sg_server_config *
     server->star_rules = star_rules(config);
     server->star_rules_len = config->clients_len;
     server->log_connections = config->log_connections;
+    server->sockets = (struct sg_socket_options){
+        .keepalive = config->tcp_keepalive,
+        .keepidle_s = whole_seconds(config->tcp_keepidle),
+        .keepintvl_s = whole_seconds(config->tcp_keepintvl),
+        .keepcnt = (int)config->tcp_keepcnt,
+        .user_timeout_ms = (int)config->tcp_user_timeout,
+        .buffer_bytes = (int)config->tcp_socket_buffer,
+    };
     return true;
 }
 

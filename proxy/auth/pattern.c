@@ -14,9 +14,12 @@
 #include <string.h>
 
 #define PATTERN_MAX_BYTES 2000
+#define BOUND_MAX         255   /* PostgreSQL's */
+#define REPEATS_MAX       10000 /* of all bounds, multiplied: the compiled pattern has a state for each */
 
 struct translation {
     struct sg_buf out;
+    unsigned long repeats;
     const char *error;
 };
 
@@ -80,6 +83,21 @@ static const char *put_brackets(struct translation *t, const char *p) {
     return p + 1;
 }
 
+/* {n}, {n,} or {n,m}: from behind the brace. What it is otherwise, the compiler says. */
+static void count_repeats(struct translation *t, const char *p) {
+    unsigned long most = 1;
+    for (int i = 0; i < 2 && isdigit((unsigned char)*p); i++) {
+        char *end;
+        unsigned long bound = strtoul(p, &end, 10);
+        most = bound > most ? bound : most;
+        p = *end == ',' ? end + 1 : end;
+    }
+    t->repeats *= most;
+    if (most > BOUND_MAX || t->repeats > REPEATS_MAX) {
+        t->error = "so large a bound";
+    }
+}
+
 static void translate(struct translation *t, const char *p) {
     if (strncmp(p, "***", 3) == 0) {
         t->error = "a director";
@@ -95,6 +113,9 @@ static void translate(struct translation *t, const char *p) {
         } else if (is_quantified && strchr("*+?", *p)) {
             t->error = "a quantifier of a quantifier";
         } else {
+            if (*p == '{') {
+                count_repeats(t, p + 1);
+            }
             sg_buf_put(&t->out, p++, 1);
         }
     }
@@ -102,7 +123,7 @@ static void translate(struct translation *t, const char *p) {
 }
 
 struct sg_pattern *sg_pattern_new(const char *text, char *why, size_t why_size) {
-    struct translation t = {.error = strlen(text) > PATTERN_MAX_BYTES ? "so long a pattern" : NULL};
+    struct translation t = {.repeats = 1, .error = strlen(text) > PATTERN_MAX_BYTES ? "so long a pattern" : NULL};
     if (!t.error) {
         translate(&t, text);
     }

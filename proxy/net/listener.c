@@ -43,11 +43,20 @@ static void pause_accepting(struct sg_listener *listener, int error) {
     sg_log_limited(&limit, SG_LOG_WARN, "cannot accept clients for the moment: %s", strerror(error));
     listener->is_paused = true;
     set_polling(listener, false);
+    listener->on_exhausted(listener->arg);
     uv_timer_start(&listener->pause, on_pause_over, PAUSE_MS, 0);
 }
 
-static bool is_out_of_resources(int error) {
-    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+/* What accept says of the client it would have given, or of having been interrupted (accept(2)): on to the next one. */
+static bool is_about_client(int error) {
+    static const int errors[] = {EINTR,  ECONNABORTED, EPROTO,     ENETDOWN,    ENOPROTOOPT, EHOSTDOWN,
+                                 ENONET, EHOSTUNREACH, EOPNOTSUPP, ENETUNREACH, EPERM};
+    for (size_t i = 0; i < sizeof(errors) / sizeof(*errors); i++) {
+        if (errors[i] == error) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events) {
@@ -60,10 +69,10 @@ static void on_readable(uv_poll_t *poll, int status, int events) {
         int client = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (client >= 0) {
             listener->on_client(listener->arg, client);
-        } else if (is_out_of_resources(errno)) {
-            pause_accepting(listener, errno);
+        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
             return;
-        } else if (errno != EINTR && errno != ECONNABORTED) {
+        } else if (!is_about_client(errno)) { /* EMFILE, ENFILE, ENOBUFS, ENOMEM, and what nobody has thought of */
+            pause_accepting(listener, errno);
             return;
         }
     }

@@ -12,6 +12,7 @@
 struct sg_listener {
     uv_loop_t *loop;
     void (*on_client)(void *arg, int fd); /* owns fd; non-blocking, close-on-exec */
+    void (*on_exhausted)(void *arg);      /* out of descriptors or memory: if something can be given back, do */
     void *arg;
     struct {
         uv_poll_t poll;

@@ -44,6 +44,13 @@ static void on_client(void *arg, int fd) {
     sg_worker_serve(choose_worker(arg), fd);
 }
 
+static void on_exhausted(void *arg) {
+    struct sg_server *server = arg;
+    for (int i = 0; i < server->workers_len; i++) {
+        sg_worker_make_room(server->workers[i]);
+    }
+}
+
 static void on_worker_empty(void *arg) {
     struct sg_server *server = arg;
     if (atomic_fetch_sub(&server->busy_workers, 1) == 1) {
@@ -79,6 +86,7 @@ struct sg_server *sg_server_start(uv_loop_t *loop, const struct sg_server_config
     }
     server->loop = loop;
     server->listener.on_client = on_client;
+    server->listener.on_exhausted = on_exhausted;
     server->listener.arg = server;
     pthread_mutex_init(&server->config_lock, NULL);
     server->config = sg_server_config_new(config);

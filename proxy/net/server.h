@@ -13,6 +13,7 @@
 #include "journal.h"
 #include "segue/error.h"
 #include "segue/rewrite.h"
+#include "socket_options.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -49,6 +50,7 @@ struct sg_server_config {
     const struct sg_star_rule *star_rules; /* the first that fits decides */
     size_t star_rules_len;
     bool log_connections;
+    struct sg_socket_options sockets; /* of the connections that begin from now on, on both sides */
     /* How clients may encrypt, and how the way to the server is; NULL: not at all. The server takes references. */
     struct sg_tls_context *client_tls, *server_tls;
 };

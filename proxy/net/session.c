@@ -237,6 +237,7 @@ static void on_server_clear(struct sg_outq *q) {
 void sg_session_relay(struct sg_session *s, struct sg_span first) {
     struct sg_worker *w = s->worker;
     s->server.handle.data = s;
+    sg_socket_options_set(&w->config->sockets, &s->server.handle);
     s->is_server_open = true;
     s->holds++;
     if (s->state != SG_SESSION_DIAL) {
@@ -433,6 +434,7 @@ static void end_flush(struct sg_session *s) {
     shutdown(fd, SHUT_WR);
     uv_timer_start(&s->timer, on_time_up, PART_MS, 0);
     sg_session_read_client(s, true);
+    sg_strangers_add(s);
 }
 
 static void server_gone(struct sg_session *s) {
@@ -544,8 +546,7 @@ static bool open_client(struct sg_session *s, int fd) {
     } else {
         uv_tcp_init(&s->worker->loop, &s->client.tcp);
         rc = uv_tcp_open(&s->client.tcp, fd);
-        uv_tcp_nodelay(&s->client.tcp, 1);
-        uv_tcp_keepalive(&s->client.tcp, 1, 60);
+        sg_socket_options_set(&s->worker->config->sockets, &s->client.handle);
     }
     s->client.handle.data = s;
     s->is_client_open = true;
@@ -584,4 +585,5 @@ void sg_session_open(struct sg_worker *worker, int fd) {
         uv_timer_start(&s->timer, on_time_up, (uint64_t)login_ms, 0);
     }
     sg_session_read_client(s, true);
+    sg_strangers_add(s);
 }

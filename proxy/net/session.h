@@ -41,7 +41,8 @@ struct sg_probe {
 
 struct sg_session {
     struct sg_worker *worker;
-    struct sg_session *next, *prev; /* of the worker's */
+    struct sg_session *next, *prev;                      /* of the worker's */
+    struct sg_session *stranger_before, *stranger_after; /* strangers.h */
     enum sg_session_state state;
 
     union sg_stream client, server;
@@ -55,7 +56,7 @@ struct sg_session {
 
     bool is_server_open, is_client_open;
     bool is_client_reading, is_server_reading;
-    bool is_ssl_asked, is_gss_asked, is_unix;
+    bool is_ssl_asked, is_gss_asked, is_unix, is_stranger;
     struct {                   /* session_tls.c */
         struct sg_tls *stream; /* NULL: the client is not encrypted */
         bool is_direct, is_ready;

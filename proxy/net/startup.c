@@ -201,6 +201,7 @@ static void on_cancel_request(struct sg_session *s, const struct sg_startup *sta
     /* Of another process, whose server knows the key just as well. */
     s->state = SG_SESSION_CANCEL;
     s->holds++;
+    sg_strangers_remove(s);
     uv_timer_stop(&s->timer); /* the cancel has a time limit of its own */
     sg_cancel_start(s->worker, (struct sg_span){(char *)s->rest.data, startup->bytes},
                     &(struct sg_cancel_owner){.on_done = on_cancelled, .arg = s});
@@ -261,6 +262,7 @@ static void on_startup_message(struct sg_session *s, const struct sg_startup *st
         sg_session_fatal(s, &err);
         return;
     }
+    sg_strangers_remove(s);
     if (!s->tls.stream && sg_session_tls_is_required(s)) {
         refuse(s, SG_SQLSTATE_INVALID_AUTHORIZATION, "segue accepts encrypted connections only",
                "Connect with sslmode=require or stricter.");

@@ -222,8 +222,7 @@ static void connect_tcp(struct sg_dial *dial, const struct sockaddr *address) {
         return;
     }
     dial->is_connecting = true;
-    uv_tcp_nodelay(&dial->stream->tcp, 1);
-    uv_tcp_keepalive(&dial->stream->tcp, 1, 60);
+    uv_tcp_nodelay(&dial->stream->tcp, 1); /* for the handshake */
 }
 
 static void try_next(struct sg_dial *dial) {

@@ -199,6 +199,7 @@ void sg_worker_session_over(struct sg_worker *w, struct sg_session *s) {
     if (s->pin) {
         sg_worker_unpin(w, s);
     }
+    sg_strangers_remove(s);
     if (s->prev) {
         s->prev->next = s->next;
     } else {
@@ -230,6 +231,9 @@ static void on_wake(uv_async_t *async) {
     sg_survey_answer(w);
     take_inbox(w);
     take_orders(w);
+    if (atomic_exchange(&w->is_short, false)) {
+        sg_strangers_make_room(w);
+    }
     if (atomic_load(&w->is_stopping)) {
         for_each_session(w, sg_session_close);
         sg_cancel_stop_all(w);
@@ -290,6 +294,11 @@ void sg_worker_serve(struct sg_worker *w, int fd) {
     }
     w->inbox[w->inbox_len++] = fd;
     pthread_mutex_unlock(&w->inbox_lock);
+    uv_async_send(&w->wake);
+}
+
+void sg_worker_make_room(struct sg_worker *w) {
+    atomic_store(&w->is_short, true);
     uv_async_send(&w->wake);
 }
 

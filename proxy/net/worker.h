@@ -15,6 +15,7 @@
 #include "server.h"
 #include "side.h"
 #include "statements.h"
+#include "strangers.h"
 #include "upstream.h"
 
 #include <pthread.h>
@@ -96,6 +97,7 @@ struct sg_worker {
     size_t inbox_len, inbox_cap;
     struct sg_cancel_order *orders;
     atomic_bool is_draining, is_stopping; /* any thread */
+    atomic_bool is_short;                 /* any thread: descriptors have run out */
     _Atomic uint64_t open_sessions;       /* any thread: every client socket, login or not */
     struct sg_crowd crowd;                /* of those */
     void (*on_empty)(void *arg);          /* called from the worker when it drains and its last session ends */
@@ -108,6 +110,7 @@ struct sg_worker {
     struct sg_rewriter *rewriter;
 
     struct sg_session *sessions;
+    struct sg_strangers strangers; /* of those */
     struct sg_side *free_sides;
     struct sg_texts texts;
     struct sg_flow_desk desk;
@@ -132,6 +135,8 @@ void sg_worker_configure(struct sg_worker *worker, const struct sg_server_config
 void sg_worker_serve(struct sg_worker *worker, int fd);
 /* Any thread. For a session of this worker, if it is still there; the order is taken over. */
 void sg_worker_order(struct sg_worker *worker, struct sg_cancel_order *order);
+/* Any thread. Clients cannot be accepted for want of descriptors. */
+void sg_worker_make_room(struct sg_worker *worker);
 void sg_worker_drain(struct sg_worker *worker);
 /* Ends all sessions, joins the thread. The worker's report to the hub stands until sg_worker_free. */
 void sg_worker_stop(struct sg_worker *worker);
