@@ -14,8 +14,6 @@ import java.sql.Savepoint;
 import java.sql.Statement;
 import java.util.Arrays;
 import java.util.StringJoiner;
-import java.util.Timer;
-import java.util.TimerTask;
 import org.postgresql.PGConnection;
 import org.postgresql.PGNotification;
 import org.postgresql.util.PSQLException;
@@ -149,16 +147,18 @@ public class JdbcApp {
             s.execute("NOTIFY told, 'something'");
             for (PGNotification n : conn.unwrap(PGConnection.class).getNotifications())
                 say("notify", n.getName(), n.getParameter());
-            new Timer(true).schedule(new TimerTask() {
-                public void run() {
-                    try {
-                        s.cancel();
-                    } catch (SQLException error) {
-                        say("cancel", error);
-                    }
+            Thread canceller = new Thread(() -> {
+                try {
+                    Thread.sleep(300);
+                    s.cancel();
+                } catch (SQLException | InterruptedException error) {
+                    say("cancel", error);
                 }
-            }, 300);
+            });
+            canceller.start();
             failing("cancel", () -> s.executeQuery("SELECT pg_sleep(60)"));
+            // The server signals twice for a cancel: what follows waits until that is over.
+            canceller.join();
             try (ResultSet r = conn.getMetaData().getColumns(null, "public", "cities", "%")) {
                 while (r.next())
                     say("metadata", r.getString("COLUMN_NAME"), r.getString("TYPE_NAME"));

@@ -63,8 +63,11 @@ async function asides(client) {
   await client.query("NOTIFY told, 'something'");
   say("notify", await told);
   const canceller = new Client(settings);
-  setTimeout(() => canceller.cancel(client, client._queryable === false ? null : client.activeQuery), 300);
+  const over = new Promise((resolve) => canceller.connection.once("end", resolve));
+  setTimeout(() => canceller.cancel(client, client.activeQuery), 300);
   await failing("cancel", client.query("SELECT pg_sleep(60)"));
+  // The server signals twice for a cancel: what follows waits until that is over.
+  await over;
   const large = await client.query("SELECT repeat('x', 3000000) || $1::text AS v", ["y".repeat(1_000_000)]);
   say("large", large.rows[0].v.length);
   const pool = new Pool({ ...settings, max: 8 });

@@ -59,6 +59,8 @@ say("notify", await told);
 const slow = sql`SELECT pg_sleep(60)`;
 setTimeout(() => slow.cancel(), 300);
 await failing("cancel", slow);
+// The server signals twice for a cancel: what follows waits until that is over.
+await new Promise((resolve) => { setTimeout(resolve, 200); });
 say("large", (await sql`SELECT repeat('x', 3000000) || ${"y".repeat(1_000_000)}::text AS v`)[0].v.length);
 say("delete", (await sql`DELETE FROM users WHERE user_id BETWEEN ${FIRST + 1} AND ${FIRST + 250}`).count);
 await sql.end();

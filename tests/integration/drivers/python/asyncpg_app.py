@@ -84,6 +84,8 @@ async def main():
     try:
         await conn.execute("SELECT pg_sleep(60)", timeout=0.3)
     except asyncio.TimeoutError:
+        # The server signals twice for a cancel: what follows waits until that is over.
+        await asyncio.sleep(0.2)
         say("cancel", await conn.fetchval("SELECT 'usable'"))
     say("large", len(await conn.fetchval("SELECT repeat('x', 3000000) || $1::text", "y" * 1_000_000)))
     async with asyncpg.create_pool(URL, min_size=4, max_size=8) as pool:

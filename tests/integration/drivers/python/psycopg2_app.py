@@ -72,8 +72,11 @@ def main():
     cur.execute("NOTIFY told, 'something'")
     conn.poll()
     say("notify", [(n.channel, n.payload) for n in conn.notifies])
-    threading.Timer(0.3, conn.cancel).start()
+    canceller = threading.Timer(0.3, conn.cancel)
+    canceller.start()
     failing("cancel", cur, "SELECT pg_sleep(60)")
+    # The server signals twice for a cancel: what follows waits until that is over.
+    canceller.join()
     cur.execute("SELECT repeat('x', 3000000) || %s", ("y" * 1_000_000,))
     say("large", len(cur.fetchone()[0]))
     say("together", sorted(together()))

@@ -117,8 +117,11 @@ def main():
     conn.execute("NOTIFY told, 'something'")
     conn.execute("SELECT 1")
     say("notify", told)
-    threading.Timer(0.3, conn.cancel).start()
+    canceller = threading.Timer(0.3, conn.cancel)
+    canceller.start()
     failing("cancel", lambda: conn.execute("SELECT pg_sleep(60)"))
+    # The server signals twice for a cancel: what follows waits until that is over.
+    canceller.join()
     say("large", len(conn.execute("SELECT repeat('x', 3000000) || %s::text", ("y" * 1_000_000,)).fetchone()[0]))
     say("delete", conn.execute("DELETE FROM users WHERE user_id BETWEEN %s AND %s", (FIRST + 1, FIRST + 250)).rowcount)
     conn.close()

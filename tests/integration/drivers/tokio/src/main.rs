@@ -120,6 +120,8 @@ async fn asides(client: &Client, told: &mut tokio::sync::mpsc::UnboundedReceiver
         token.cancel_query(tls().unwrap()).await.unwrap();
     });
     failing("cancel", client.query("SELECT pg_sleep(60)", &[]).await);
+    // The server signals twice for a cancel: what follows waits until that is over.
+    tokio::time::sleep(Duration::from_millis(200)).await;
     let row = client.query_one("SELECT repeat('x', 3000000) || $1::text", &[&"y".repeat(1_000_000)]).await?;
     say("large", row.get::<_, String>(0).len());
     let gone = client.execute("DELETE FROM users WHERE user_id BETWEEN $1 AND $2", &[&(FIRST + 1), &(FIRST + 1250)]).await?;
