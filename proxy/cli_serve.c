@@ -32,7 +32,8 @@ static void print_help(void) {
         "      --set KEY=VALUE      any other key of section [segue]\n"
         "  -h, --help               this text\n"
         "  -V, --version            version\n\n"
-        "Signals: TERM ends sessions as they become idle, INT at once, HUP reads the configuration again.\n"
+        "Signals: TERM ends sessions as they become idle, INT at once, HUP reads the configuration again,\n"
+        "USR1 pauses all clients between two transactions, USR2 lets them go on.\n"
         "Exit status: 0 ended by a signal or the console, 1 could not start, 2 usage or configuration.\n");
 }
 

@@ -46,6 +46,7 @@
     X(SECONDS, client_login_timeout, "60", 0, 86400000, RELOAD, "A client that has not logged in by then is dropped; 0 is never") \
     X(SECONDS, server_connect_timeout, "15", 0, 86400000, RESTART, "A server that has not accepted the connection by then counts as down") \
     X(SECONDS, query_timeout, "0", 0, 86400000, RELOAD, "A query that runs longer is cancelled; 0 is never")            \
+    X(SECONDS, query_wait_timeout, "120", 0, 86400000, RELOAD, "A client that PAUSE has held up for longer is dropped; 0 is never") \
     X(SECONDS, idle_transaction_timeout, "0", 0, 86400000, RELOAD, "A client idle in a transaction for longer is dropped; 0 is never") \
     X(SECONDS, client_idle_timeout, "0", 0, 86400000, RELOAD, "A client idle for longer is dropped; 0 is never")        \
     X(BYTES,   max_packet_size, "1073741823", 1024, 1073741823, RELOAD, "Longest message accepted from either side")   \

@@ -3,8 +3,11 @@
  *   app_start: hub, console, server ------------------------------> workers (hub, console_adopt)
  *              control ---------------------------------------------> control: engine up, on_first_try
  *   on_wakeup <-- uv_async -- on_first_try (ready line), on_request (RELOAD, SHUTDOWN from console threads)
- *   on_signal: HUP -> app_reload   TERM -> app_drain -> on_drained -> app_stop   INT, second TERM -> app_stop
+ *   on_signal: HUP -> app_reload   USR1 -> app_pause   USR2 -> app_resume   TERM -> app_drain   INT -> app_stop
  *   app_stop: workers joined, own handles closed -> loop runs out -> app_free: console, control, server, hub
+ *
+ *      UP --SHUTDOWN WAIT_FOR_CLIENTS--> LEAVING --TERM--> DRAINING --TERM, INT--> STOPPING
+ *       \__TERM, SHUTDOWN WAIT_FOR_SERVERS___\_______________^  \__on_drained__________^
  *
  * Invariants:
  *  1. Console threads use engine and server, workers use console and hub: whoever uses is ended before what is used.
@@ -48,21 +51,24 @@ struct app {
     struct sg_console *console;
     struct sg_server *server;
     struct sg_control *control;
-    bool ready_told, draining, stopping, pidfile_written;
+    enum { UP, LEAVING, DRAINING, STOPPING } life;
+    uv_timer_t quiet; /* runs while a pause by signal is not complete */
+    bool ready_told, pidfile_written;
 };
 
 /* ---- Going ---- */
 
 static void app_stop(struct app *app) {
-    if (app->stopping)
+    if (app->life == STOPPING)
         return;
-    app->stopping = true;
+    app->life = STOPPING;
     if (app->console)
         sg_console_set_server(app->console, NULL); /* from now on nobody asks its workers */
     if (app->server)
         sg_server_stop(app->server);
     for (size_t i = 0; i < SIGNALS; i++)
         uv_close((uv_handle_t *)&app->signal_handles[i], NULL);
+    uv_close((uv_handle_t *)&app->quiet, NULL);
     uv_close((uv_handle_t *)&app->wakeup, NULL);
 }
 
@@ -71,16 +77,51 @@ static void on_drained(void *arg) {
     app_stop(arg);
 }
 
+static void app_leave(struct app *app) {
+    if (app->life != UP)
+        return;
+    app->life = LEAVING;
+    sg_log(SG_LOG_INFO, "accepting no more clients: the end comes when the last one has left");
+    sg_server_drain(app->server, SG_DRAIN_CLIENTS, on_drained, app);
+}
+
 static void app_drain(struct app *app) {
-    if (app->draining) {
+    if (app->life >= DRAINING) {
         app_stop(app);
         return;
     }
-    app->draining = true;
+    app->life = DRAINING;
     sg_log(SG_LOG_INFO, "draining: sessions end between two transactions; once more ends them at once");
     if (app->console)
         sg_console_end_sessions(app->console);
-    sg_server_drain(app->server, on_drained, app);
+    sg_server_drain(app->server, SG_DRAIN_TRANSACTIONS, on_drained, app);
+}
+
+/* ---- Pause ---- */
+
+#define QUIET_LOOK_MS 20
+
+static void on_quiet_look(uv_timer_t *timer) {
+    struct app *app = timer->data;
+    if (sg_server_pausing(app->server) == 0) {
+        uv_timer_stop(timer);
+        sg_log(SG_LOG_INFO, "paused: every session is between two transactions");
+    }
+}
+
+static void app_pause(struct app *app) {
+    if (sg_server_pause(app->server, NULL, true)) {
+        sg_log(SG_LOG_INFO, "pausing: transactions finish, what comes next waits");
+        uv_timer_start(&app->quiet, on_quiet_look, QUIET_LOOK_MS, QUIET_LOOK_MS);
+    }
+}
+
+static void app_resume(struct app *app) {
+    uv_timer_stop(&app->quiet);
+    if (sg_server_pause(app->server, NULL, false))
+        sg_log(SG_LOG_INFO, "resumed");
+    else
+        sg_log(SG_LOG_WARN, "nothing to resume: segue is not paused as a whole");
 }
 
 /* ---- Reload ---- */
@@ -152,18 +193,21 @@ static void on_signal(uv_signal_t *handle, int signum) {
     case SIGTERM:
         app_drain(app);
         return;
-    case SIGINT:
-        sg_log(SG_LOG_INFO, "stopping at once");
-        app_stop(app);
+    case SIGUSR1:
+        app_pause(app);
+        return;
+    case SIGUSR2:
+        app_resume(app);
         return;
     default:
-        sg_log(SG_LOG_WARN, "signal %d: pause and resume are not supported yet", signum);
+        sg_log(SG_LOG_INFO, "stopping at once");
+        app_stop(app);
     }
 }
 
 static void on_wakeup(uv_async_t *handle) {
     struct app *app = handle->data;
-    if (app->stopping)
+    if (app->life == STOPPING)
         return;
     if (atomic_load(&app->first_try_ended) && !app->ready_told) {
         app->ready_told = true;
@@ -172,6 +216,8 @@ static void on_wakeup(uv_async_t *handle) {
     unsigned requests = atomic_exchange(&app->requests, 0);
     if (requests & 1u << SG_CONSOLE_RELOAD)
         app_reload(app);
+    if (requests & 1u << SG_CONSOLE_LEAVE)
+        app_leave(app);
     if (requests & 1u << SG_CONSOLE_DRAIN)
         app_drain(app);
     if (requests & 1u << SG_CONSOLE_SHUTDOWN) {
@@ -248,6 +294,8 @@ static void start_loop(struct app *app) {
         abort();
     uv_async_init(&app->loop, &app->wakeup, on_wakeup);
     app->wakeup.data = app;
+    uv_timer_init(&app->loop, &app->quiet);
+    app->quiet.data = app;
     for (size_t i = 0; i < SIGNALS; i++) {
         uv_signal_init(&app->loop, &app->signal_handles[i]);
         app->signal_handles[i].data = app;

@@ -114,6 +114,7 @@ bool sg_serve_settings(const struct sg_config *config, struct sg_server_config *
     server->query_timeout_ms = (int)config->query_timeout;
     server->idle_transaction_timeout_ms = (int)config->idle_transaction_timeout;
     server->client_idle_timeout_ms = (int)config->client_idle_timeout;
+    server->query_wait_timeout_ms = (int)config->query_wait_timeout;
     server->server_connect_timeout_ms = (int)config->server_connect_timeout;
     server->max_packet_bytes = (uint32_t)config->max_packet_size;
     server->plan_cache_bytes = (size_t)config->plan_cache_bytes;

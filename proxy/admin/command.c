@@ -7,6 +7,7 @@
 #include "proxy/admin/lexer.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -71,7 +72,17 @@ const char *sg_command_tag(const struct sg_command *command) {
         return "EXPLAIN";
     case SG_COMMAND_RELOAD:
         return "RELOAD";
+    case SG_COMMAND_PAUSE:
+        return "PAUSE";
+    case SG_COMMAND_RESUME:
+        return "RESUME";
+    case SG_COMMAND_KILL:
+        return "KILL";
+    case SG_COMMAND_KILL_CLIENT:
+        return "KILL_CLIENT";
     case SG_COMMAND_SHUTDOWN:
+    case SG_COMMAND_SHUTDOWN_SERVERS:
+    case SG_COMMAND_SHUTDOWN_CLIENTS:
         return "SHUTDOWN";
     case SG_COMMAND_BEGIN:
         return "BEGIN";
@@ -171,6 +182,21 @@ static bool take_seconds(struct walk *walk) {
     return true;
 }
 
+static bool take_id(struct walk *walk) {
+    const struct sg_lexeme *lexeme = &walk->lexemes[walk->at];
+    char *end;
+    if (lexeme->kind != SG_LEXEME_NUMBER)
+        return false;
+    errno = 0;
+    walk->command->client_id = strtoull(lexeme->text, &end, 10);
+    if (*end || errno || walk->command->client_id == 0) {
+        walk->complaint = "A client's id is a whole number.";
+        return false;
+    }
+    walk->at++;
+    return true;
+}
+
 static bool take_state(struct walk *walk) {
     static const char *const states[] = {"backfilled", "verified", "dual_write", "read_new", "new_only", "retired"};
     const struct sg_lexeme *lexeme = &walk->lexemes[walk->at];
@@ -234,6 +260,8 @@ static bool take_slot(struct walk *walk, struct sg_span piece) {
         return take_table(walk);
     if (sg_span_eq_cstr(piece, "seconds"))
         return take_seconds(walk);
+    if (sg_span_eq_cstr(piece, "id"))
+        return take_id(walk);
     if (sg_span_eq_cstr(piece, "state"))
         return take_state(walk);
     if (sg_span_eq_cstr(piece, "options"))
@@ -316,6 +344,7 @@ static struct sg_span in_words(struct sg_span piece) {
                                            {"options", "name = value"},
                                            {"sql", "SQL as a 'string'"},
                                            {"seconds", "a number of seconds"},
+                                           {"id", "a client's id"},
                                            {"state", "a state"},
                                            {"user", "a user's name"},
                                            {"application", "an application_name"},

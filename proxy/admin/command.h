@@ -11,6 +11,8 @@
 #include "segue/arena.h"
 #include "segue/error.h"
 
+#include <stdint.h>
+
 /* One entry for each row of the table; several rows may share an id of enum sg_command_id. */
 enum sg_command_role { SG_ROLE_STATS, SG_ROLE_ADMIN, SG_ROLE_HIDDEN, SG_ROLE_LATER };
 
@@ -41,8 +43,14 @@ enum sg_command_id {
     SG_COMMAND_SHOW_CONFIG,
     SG_COMMAND_SHOW_VERSION,
     SG_COMMAND_SHOW_HELP,
+    SG_COMMAND_PAUSE,
+    SG_COMMAND_RESUME,
+    SG_COMMAND_KILL,
+    SG_COMMAND_KILL_CLIENT,
     SG_COMMAND_RELOAD,
     SG_COMMAND_SHUTDOWN,
+    SG_COMMAND_SHUTDOWN_SERVERS,
+    SG_COMMAND_SHUTDOWN_CLIENTS,
     SG_COMMAND_BEGIN,
     SG_COMMAND_COMMIT,
     SG_COMMAND_ABORT,
@@ -63,7 +71,8 @@ struct sg_command {
     const char *migration, *database, *schema, *table, *old_name, *new_name;
     const char *state, *sql, *parameter, *user, *application;
     double timeout_seconds; /* TIMEOUT; negative: none */
-    bool flag;              /* FORCE, WAIT_FOR_CLIENTS */
+    uint64_t client_id;
+    bool flag; /* FORCE */
     struct sg_migration_option options[SG_COMMAND_OPTIONS_MAX];
     size_t options_len;
 };

@@ -53,8 +53,14 @@
     X(SHOW_CONFIG, STATS, "SHOW CONFIG", "Every setting: in force, default, and when a change is taken up")            \
     X(SHOW_VERSION, STATS, "SHOW VERSION", "Version of segue")                                                         \
     X(SHOW_HELP, STATS, "SHOW HELP", "This list")                                                                      \
+    X(PAUSE, ADMIN, "PAUSE [ database ]", "Let transactions finish and hold what comes next, logins too; returns when all is quiet") \
+    X(RESUME, ADMIN, "RESUME [ database ]", "Let what PAUSE or KILL holds go on")                                      \
+    X(KILL, ADMIN, "KILL [ database ]", "End sessions at once, and hold new ones until RESUME")                        \
+    X(KILL_CLIENT, ADMIN, "KILL_CLIENT id", "End the session with this id at once")                                    \
     X(RELOAD, ADMIN, "RELOAD", "Read the configuration file again; faults go to the log")                              \
-    X(SHUTDOWN, ADMIN, "SHUTDOWN [ WAIT_FOR_CLIENTS ]", "End the process: at once, or when each client is between two transactions") \
+    X(SHUTDOWN, ADMIN, "SHUTDOWN", "End the process at once")                                                          \
+    X(SHUTDOWN_SERVERS, ADMIN, "SHUTDOWN WAIT_FOR_SERVERS", "Accept no more; end each client between two transactions, then the process") \
+    X(SHUTDOWN_CLIENTS, ADMIN, "SHUTDOWN WAIT_FOR_CLIENTS", "Accept no more; end the process when the last client has left by itself") \
     /* interface, not served yet */                                                                                    \
     X(LATER, LATER, "CREATE MIGRATION migration [ IN database ] ON table ALTER COLUMN ...", "changing a column's type") \
     X(LATER, LATER, "CREATE MIGRATION migration [ IN database ] ON table ADD COLUMN ...", "adding a column")           \
@@ -67,8 +73,7 @@
     X(LATER, LATER, "SHOW SERVERS ...", "SHOW SERVERS")                                                                \
     X(LATER, LATER, "SHOW LISTS ...", "SHOW LISTS")                                                                    \
     X(LATER, LATER, "SHOW MEM ...", "SHOW MEM")                                                                        \
-    X(LATER, LATER, "SHOW STATE ...", "SHOW STATE")                                                                    \
-    X(LATER, LATER, "PAUSE|RESUME|KILL ...", "pausing, resuming and ending clients' sessions")
+    X(LATER, LATER, "SHOW STATE ...", "SHOW STATE")
 /* clang-format on */
 
 #endif

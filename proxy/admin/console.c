@@ -86,7 +86,7 @@ void sg_console_set_trouble(struct sg_console *console, const struct sg_error *w
     pthread_mutex_unlock(&console->lock);
 }
 
-void sg_console_set_server(struct sg_console *console, const struct sg_server *server) {
+void sg_console_set_server(struct sg_console *console, struct sg_server *server) {
     pthread_mutex_lock(&console->survey_lock);
     pthread_mutex_lock(&console->lock);
     console->server = server;

@@ -22,7 +22,12 @@ struct sg_console;
 struct sg_tls; /* all console sessions of this process */
 
 /* What a console asks of the process it lives in. */
-enum sg_console_request { SG_CONSOLE_RELOAD, SG_CONSOLE_DRAIN, SG_CONSOLE_SHUTDOWN };
+enum sg_console_request {
+    SG_CONSOLE_RELOAD,
+    SG_CONSOLE_LEAVE, /* when the clients have left */
+    SG_CONSOLE_DRAIN,
+    SG_CONSOLE_SHUTDOWN
+};
 
 struct sg_console_config {
     const char *control_conninfo;
@@ -48,7 +53,7 @@ void sg_console_end_sessions(struct sg_console *console);
 void sg_console_set_engine(struct sg_console *console, struct sg_engine *engine);
 /* Why there is no engine yet, for whoever asks for a migration. */
 void sg_console_set_trouble(struct sg_console *console, const struct sg_error *why);
-void sg_console_set_server(struct sg_console *console, const struct sg_server *server);
+void sg_console_set_server(struct sg_console *console, struct sg_server *server);
 void sg_console_set_config(struct sg_console *console, const struct sg_config *config);
 
 /*

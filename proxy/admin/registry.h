@@ -24,9 +24,9 @@ struct sg_console {
     size_t sessions_len;
     bool closing;
     struct sg_engine *engine;
-    char trouble[1100];             /* why there is none; "" when that is not known */
-    pthread_mutex_t survey_lock;    /* taken before lock: held while the server is asked, so that it stays */
-    const struct sg_server *server; /* changes under both */
+    char trouble[1100];          /* why there is none; "" when that is not known */
+    pthread_mutex_t survey_lock; /* taken before lock: held while the server is asked, so that it stays */
+    struct sg_server *server;    /* changes under both */
     const struct sg_config *config;
 };
 

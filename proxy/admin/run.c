@@ -199,8 +199,19 @@ static bool run_process_command(struct sg_admin_session *session, const struct s
         console->on_request(console->on_request_arg, SG_CONSOLE_RELOAD);
         return true;
     case SG_COMMAND_SHUTDOWN:
-        console->on_request(console->on_request_arg, command->flag ? SG_CONSOLE_DRAIN : SG_CONSOLE_SHUTDOWN);
+        console->on_request(console->on_request_arg, SG_CONSOLE_SHUTDOWN);
         return true;
+    case SG_COMMAND_SHUTDOWN_SERVERS:
+        console->on_request(console->on_request_arg, SG_CONSOLE_DRAIN);
+        return true;
+    case SG_COMMAND_SHUTDOWN_CLIENTS:
+        console->on_request(console->on_request_arg, SG_CONSOLE_LEAVE);
+        return true;
+    case SG_COMMAND_PAUSE:
+    case SG_COMMAND_RESUME:
+    case SG_COMMAND_KILL:
+    case SG_COMMAND_KILL_CLIENT:
+        return sg_admin_session_hold(session, command, reterr);
     case SG_COMMAND_BEGIN:
     case SG_COMMAND_COMMIT:
     case SG_COMMAND_ABORT:

@@ -24,6 +24,10 @@ bool sg_admin_session_wait(struct sg_admin_session *session, const struct sg_com
  * by the time the client has its answer. A session in a long transaction does not hold the answer up for ever. */
 void sg_admin_session_settle(struct sg_admin_session *session);
 
+/* PAUSE, RESUME, KILL, KILL_CLIENT. PAUSE blocks until all is quiet; if the client goes away or cancels meanwhile, what
+ * it has paused goes on. */
+bool sg_admin_session_hold(struct sg_admin_session *session, const struct sg_command *command, struct sg_error *reterr);
+
 /* The SHOW commands about this process rather than about migrations. */
 bool sg_admin_session_show(struct sg_admin_session *session, const struct sg_command *command, struct sg_result *result,
                            struct sg_error *reterr);

@@ -16,7 +16,7 @@ static bool is_over(int limit_ms, uint64_t age_ms) {
 }
 
 static void check(struct sg_session *s, const struct sg_server_config *config) {
-    if (s->state != SG_SESSION_RELAY || !s->is_logged_in || s->is_client_bye || s->is_replicating) {
+    if (s->state != SG_SESSION_RELAY || !s->is_logged_in || s->is_client_bye || s->is_replicating || s->is_held) {
         return;
     }
     uint64_t age_ms = uv_now(&s->worker->loop) - s->since_ms;

@@ -217,6 +217,15 @@ bool sg_listener_open(struct sg_listener *listener, uv_loop_t *loop, const char 
     return true;
 }
 
+void sg_listener_sweep(struct sg_listener *listener) {
+    for (int i = 0; i < listener->len; i++) {
+        int client;
+        while ((client = accept4(listener->sockets[i].fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+            listener->on_client(listener->arg, client);
+        }
+    }
+}
+
 void sg_listener_close(struct sg_listener *listener) {
     if (uv_is_closing((uv_handle_t *)&listener->pause)) {
         return;

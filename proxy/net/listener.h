@@ -29,6 +29,8 @@ struct sg_listener {
 /* Binds every address host stands for (NULL, "" or "*": all interfaces), one is enough; port 0 takes a free one. */
 bool sg_listener_open(struct sg_listener *listener, uv_loop_t *loop, const char *host, int port,
                       const char *unix_socket_dir, struct sg_error *reterr);
+/* Accepts all who are in the queue now: closing it would reset them. */
+void sg_listener_sweep(struct sg_listener *listener);
 /* Accepts nothing more. The handles close on the loop; listener must live until they have. */
 void sg_listener_close(struct sg_listener *listener);
 

@@ -1,6 +1,8 @@
 #include "server.h"
 
+#include "kill.h"
 #include "listener.h"
+#include "pause.h"
 #include "server_config.h"
 #include "star_rules.h"
 #include "survey.h"
@@ -11,8 +13,9 @@
 
 struct sg_server {
     struct sg_shared shared;
-    pthread_mutex_t config_lock; /* of config, for threads other than main's */
+    pthread_mutex_t config_lock; /* of config, for threads other than main's, and of pauses */
     const struct sg_server_config *config;
+    struct sg_pauses *pauses; /* as posted to the workers last; NULL: none ever */
     uv_loop_t *loop;
     struct sg_listener listener;
     struct sg_worker **workers;
@@ -21,7 +24,7 @@ struct sg_server {
     _Atomic int busy_workers; /* while draining */
     void (*on_drained)(void *arg);
     void *on_drained_arg;
-    bool is_listening, is_stopped;
+    bool is_listening, is_draining, is_stopped;
 };
 
 /* The worker with the fewest clients; of several, the one whose turn it is. */
@@ -69,6 +72,7 @@ static void on_drained(uv_async_t *async) {
 
 static void free_server(struct sg_server *server) {
     sg_server_config_unref(server->config);
+    sg_pauses_unref(server->pauses);
     pthread_mutex_destroy(&server->config_lock);
     sg_keys_free(&server->shared.keys);
     free(server->workers);
@@ -152,13 +156,19 @@ void sg_server_reconfigure(struct sg_server *server, const struct sg_server_conf
     }
 }
 
-void sg_server_drain(struct sg_server *server, void (*tell)(void *arg), void *arg) {
-    server->on_drained = tell;
-    server->on_drained_arg = arg;
-    stop_listening(server);
-    atomic_store(&server->busy_workers, server->workers_len);
+void sg_server_drain(struct sg_server *server, enum sg_drain how, void (*tell)(void *arg), void *arg) {
+    if (!server->is_draining) {
+        server->is_draining = true;
+        server->on_drained = tell;
+        server->on_drained_arg = arg;
+        atomic_store(&server->busy_workers, server->workers_len);
+        if (server->is_listening) {
+            sg_listener_sweep(&server->listener); /* they get an answer */
+        }
+        stop_listening(server);
+    }
     for (int i = 0; i < server->workers_len; i++) {
-        sg_worker_drain(server->workers[i]);
+        sg_worker_drain(server->workers[i], how);
     }
 }
 
@@ -184,6 +194,46 @@ void sg_server_free(struct sg_server *server) {
     }
     free_server(server);
 }
+
+/* ---- PAUSE, RESUME, KILL ---- */
+
+static void take_pauses(struct sg_worker *w, void *arg) {
+    sg_pause_apply(w, arg);
+    atomic_fetch_sub(&w->shared->pausing, 1);
+}
+
+bool sg_server_pause(struct sg_server *server, const char *database, bool on) {
+    pthread_mutex_lock(&server->config_lock); /* held on: the workers get all pauses in the same order */
+    bool changes = sg_pauses_lists(server->pauses, database) != on;
+    if (changes) {
+        struct sg_pauses *pauses = sg_pauses_with(server->pauses, database, on);
+        sg_pauses_unref(server->pauses);
+        server->pauses = pauses;
+        atomic_fetch_add(&server->shared.pausing, server->workers_len);
+        for (int i = 0; i < server->workers_len; i++) {
+            sg_worker_post(server->workers[i], take_pauses, sg_pauses_ref(pauses));
+        }
+    }
+    pthread_mutex_unlock(&server->config_lock);
+    return changes;
+}
+
+int64_t sg_server_pausing(const struct sg_server *server) {
+    return atomic_load(&server->shared.pausing);
+}
+
+bool sg_server_is_paused(struct sg_server *server, const char *database) {
+    pthread_mutex_lock(&server->config_lock);
+    bool is_paused = sg_pauses_has(server->pauses, database);
+    pthread_mutex_unlock(&server->config_lock);
+    return is_paused;
+}
+
+uint64_t sg_server_kill(struct sg_server *server, const char *database, uint64_t id) {
+    return sg_kill_run(server->workers, server->workers_len, database, id);
+}
+
+/* ---- Numbers ---- */
 
 void sg_server_stats(const struct sg_server *server, struct sg_server_stats *ret_stats) {
     struct sg_server_stats sum = {0};

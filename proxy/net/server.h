@@ -42,6 +42,7 @@ struct sg_server_config {
     int query_timeout_ms;                  /* of a statement, until it is cancelled; 0: none */
     int idle_transaction_timeout_ms;       /* of a client that has begun a transaction; 0: none */
     int client_idle_timeout_ms;            /* of a client outside of one; 0: none */
+    int query_wait_timeout_ms;             /* of a client that a pause holds up; 0: none */
     int server_connect_timeout_ms;         /* per upstream connection attempt, names included; 0: none */
     uint32_t max_packet_bytes;             /* longest message of a client; 0: SG_FRAME_MAX_BYTES */
     size_t plan_cache_bytes;               /* per worker; 0: 16 MB */
@@ -67,9 +68,16 @@ int sg_server_port(const struct sg_server *server);
  * can change (addresses, upstream, console, hub, workers, plan cache) stays as it is. The config is copied. */
 void sg_server_reconfigure(struct sg_server *server, const struct sg_server_config *config);
 
-/* Accepts no more; a session ends (57P01) as soon as it is between two transactions. on_drained is called once, on the
- * caller's loop, when the last one is gone. */
-void sg_server_drain(struct sg_server *server, void (*on_drained)(void *arg), void *arg);
+/* How the sessions come to an end. */
+enum sg_drain {
+    SG_DRAIN_NONE,
+    SG_DRAIN_CLIENTS,      /* by themselves: each client leaves when it likes */
+    SG_DRAIN_TRANSACTIONS, /* (57P01) as soon as they are between two transactions */
+};
+
+/* Accepts no more. on_drained is called once, on the caller's loop, when the last session is gone. May be called again
+ * with a harder way, and on_drained is then as it was. */
+void sg_server_drain(struct sg_server *server, enum sg_drain how, void (*on_drained)(void *arg), void *arg);
 
 /* Ends everything at once and joins the workers; blocks for that long (milliseconds). The listener's handles close on
  * the caller's loop: run it until it returns, then free. */
@@ -91,6 +99,19 @@ void sg_server_stats(const struct sg_server *server, struct sg_server_stats *ret
 /* What `*` means to a client that says this of itself; NULL: it does not. Any thread. */
 enum sg_star sg_server_star(const struct sg_server *server, const char *user, const char *database,
                             const char *application_name);
+
+/* ---- PAUSE, RESUME, KILL (pause.h). Any thread ---- */
+
+/* The sessions of a database (by the client's name for it; NULL: of every one) stay between two transactions from now
+ * on, or no longer: those in one finish it, what comes next waits, and so do logins. PAUSE of every database and of one
+ * are independent of each other. False: it was so already. */
+bool sg_server_pause(struct sg_server *server, const char *database, bool on);
+/* What pauses, all of them together, are still waiting for; 0: everything that is paused is quiet. */
+int64_t sg_server_pausing(const struct sg_server *server);
+bool sg_server_is_paused(struct sg_server *server, const char *database);
+/* Ends (57P01) the sessions of a database (NULL: of every one), or the one with this id (0: not by id). Returns how
+ * many, when all workers have done it. */
+uint64_t sg_server_kill(struct sg_server *server, const char *database, uint64_t id);
 
 /* What the workers have noted since they started. Any thread but theirs; one call at a time. Blocks until each has
  * answered, two seconds at most. */

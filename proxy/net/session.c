@@ -26,6 +26,7 @@
  */
 #include "session.h"
 
+#include "pause.h"
 #include "proxy/log.h"
 #include "session_cancel.h"
 #include "session_copy.h"
@@ -69,7 +70,9 @@ void sg_session_take(struct sg_session *s, const uint8_t *bytes, size_t len) {
     if (s->tls.stream) {
         tls = sg_session_tls_read(s, &bytes, &len, &is_closed);
     }
-    if (s->state == SG_SESSION_START && len > 0) {
+    if (s->is_held && len > 0) {
+        sg_pause_keep(s, bytes, len);
+    } else if (s->state == SG_SESSION_START && len > 0) {
         sg_buf_put(&s->rest, bytes, len);
         sg_startup_feed(s);
     } else if (s->state == SG_SESSION_RELAY && len > 0) {
@@ -137,12 +140,13 @@ static void relay_client(struct sg_session *s, const uint8_t *chunk, size_t len)
         break;
     }
     /* When the server no longer takes our bytes, what it said last is still to be read: on_server_read ends it. */
-    sg_session_read_client(s, result == SG_FEED_OK && sg_outq_is_clear(&s->to_server) && s->to_server.error == 0);
+    bool is_wanted = result == SG_FEED_OK || s->is_held;
+    sg_session_read_client(s, is_wanted && sg_outq_is_clear(&s->to_server) && s->to_server.error == 0);
 }
 
 void sg_session_unstall(struct sg_session *s) {
-    if (!s->is_stalled || s->state != SG_SESSION_RELAY || s->is_console || s->expect.len > s->stalled_until ||
-        !sg_outq_is_clear(&s->to_server)) {
+    if (!s->is_stalled || s->is_held || s->state != SG_SESSION_RELAY || s->is_console ||
+        s->expect.len > s->stalled_until || !sg_outq_is_clear(&s->to_server)) {
         return;
     }
     struct sg_buf rest = s->rest;
@@ -179,7 +183,10 @@ static void relay_server(struct sg_session *s, const uint8_t *chunk, size_t len)
     }
     read_server(s, sg_outq_is_clear(&s->to_client));
     sg_session_unstall(s);
-    if (s->state == SG_SESSION_RELAY && atomic_load_explicit(&s->worker->is_draining, memory_order_relaxed)) {
+    if (s->is_pausing) {
+        sg_pause_look(s);
+    }
+    if (s->state == SG_SESSION_RELAY && sg_worker_is_draining(s->worker)) {
         sg_session_drain(s);
     }
 }
@@ -345,8 +352,12 @@ static void close_server(struct sg_session *s) {
     }
 }
 
-static void on_time_up(uv_timer_t *timer) {
+void sg_session_time_up(uv_timer_t *timer) {
     struct sg_session *s = timer->data;
+    if (s->is_held) {
+        sg_pause_time_up(s);
+        return;
+    }
     if (s->state == SG_SESSION_FLUSH || s->state == SG_SESSION_LINGER || s->state == SG_SESSION_START) {
         sg_session_close(s); /* in START nobody who speaks the protocol waits for a word */
         return;
@@ -408,15 +419,16 @@ static void client_gone(struct sg_session *s, int error) {
     if (s->expect.len > 0 && !is_bye) {
         sg_session_cancel(s, NULL); /* until the server has gone: it would run the statement to its end */
     }
+    s->is_held = false;
     close_client(s);
     read_server(s, true);
-    uv_timer_start(&s->timer, on_time_up, LINGER_MS, 0);
+    uv_timer_start(&s->timer, sg_session_time_up, LINGER_MS, 0);
 }
 
 static void begin_flush(struct sg_session *s) {
     s->state = SG_SESSION_FLUSH;
     close_server(s);
-    uv_timer_start(&s->timer, on_time_up, FLUSH_MS, 0);
+    uv_timer_start(&s->timer, sg_session_time_up, FLUSH_MS, 0);
     if (sg_outq_is_clear(&s->to_client)) {
         end_flush(s);
     }
@@ -432,7 +444,7 @@ static void end_flush(struct sg_session *s) {
         return;
     }
     shutdown(fd, SHUT_WR);
-    uv_timer_start(&s->timer, on_time_up, PART_MS, 0);
+    uv_timer_start(&s->timer, sg_session_time_up, PART_MS, 0);
     sg_session_read_client(s, true);
     sg_strangers_add(s);
 }
@@ -457,6 +469,7 @@ void sg_session_fatal(struct sg_session *s, const struct sg_error *err) {
     if (s->state == SG_SESSION_CLOSED || s->state == SG_SESSION_FLUSH) {
         return;
     }
+    s->is_held = false;
     bool may_speak = s->state != SG_SESSION_RELAY || sg_flow_at_boundary(&s->from_server);
     if (may_speak) {
         struct sg_buf message = {0};
@@ -474,25 +487,13 @@ void sg_session_fatal(struct sg_session *s, const struct sg_error *err) {
     begin_flush(s);
 }
 
-void sg_session_drain(struct sg_session *s) {
-    if (s->state == SG_SESSION_START) {
-        sg_session_close(s);
-        return;
-    }
-    if (s->state != SG_SESSION_RELAY || (s->is_logged_in && !sg_session_is_idle(s)) || s->is_client_bye) {
-        return;
-    }
-    struct sg_error err = {0};
-    sg_error_set(&err, SG_SQLSTATE_ADMIN_SHUTDOWN, "terminating connection: segue is shutting down");
-    sg_session_fatal(s, &err);
-}
-
 void sg_session_close(struct sg_session *s) {
     if (s->state == SG_SESSION_CLOSED) {
         return;
     }
     s->state = SG_SESSION_CLOSED;
     sg_session_cancel_stop(s);
+    s->is_held = false;
     if (s->dial) {
         sg_dial_cancel(s->dial);
     }
@@ -564,6 +565,7 @@ void sg_session_open(struct sg_worker *worker, int fd) {
     }
     s->worker = worker;
     s->state = SG_SESSION_START;
+    s->id = atomic_fetch_add_explicit(&worker->shared->last_id, 1, memory_order_relaxed) + 1;
     s->next = worker->sessions;
     if (s->next) {
         s->next->prev = s;
@@ -582,7 +584,7 @@ void sg_session_open(struct sg_worker *worker, int fd) {
     }
     int login_ms = worker->config->client_login_timeout_ms;
     if (login_ms > 0) {
-        uv_timer_start(&s->timer, on_time_up, (uint64_t)login_ms, 0);
+        uv_timer_start(&s->timer, sg_session_time_up, (uint64_t)login_ms, 0);
     }
     sg_session_read_client(s, true);
     sg_strangers_add(s);

@@ -43,6 +43,7 @@ struct sg_session {
     struct sg_worker *worker;
     struct sg_session *next, *prev;                      /* of the worker's */
     struct sg_session *stranger_before, *stranger_after; /* strangers.h */
+    uint64_t id;                                         /* in this process, and never given again */
     enum sg_session_state state;
 
     union sg_stream client, server;
@@ -72,7 +73,8 @@ struct sg_session {
     bool is_server_known; /* its first message was one that a PostgreSQL server begins with */
     bool is_server_error; /* the server's last message was an ErrorResponse: if it closes now, it has said why */
     bool is_stalled;
-    uint32_t stalled_until; /* as many expectations at most are left */
+    bool is_paused, is_pausing, is_held; /* pause.h */
+    uint32_t stalled_until;              /* as many expectations at most are left */
 
     /* What the server still owes, and what it said of the transaction. */
     struct sg_expect expect;
@@ -88,9 +90,10 @@ struct sg_session {
     bool is_overdue;           /* what runs has been cancelled for its time */
     bool is_replicating;       /* CopyBoth: never idle, never done */
 
+    struct sg_who *who; /* session_notes.h; NULL until the StartupMessage, and for the console */
+
     /* Rewriting: only on the control database. */
     bool has_snapshots;
-    struct sg_who *who;       /* session_notes.h */
     struct sg_installed *pin; /* from the first message of a transaction until it has ended */
     struct sg_session *pin_next, *pin_prev;
     struct sg_statements statements;
@@ -133,6 +136,8 @@ static inline const uint8_t *sg_session_key(const struct sg_session *s) {
 void sg_session_open(struct sg_worker *worker, int fd);
 /* Ends between two transactions, now or when it gets there. */
 void sg_session_drain(struct sg_session *s);
+/* FATAL, in whatever it does: what runs is cancelled. */
+void sg_session_kill(struct sg_session *s);
 /* At once, without a word. */
 void sg_session_close(struct sg_session *s);
 
@@ -144,6 +149,8 @@ void sg_session_fatal(struct sg_session *s, const struct sg_error *err);
 void sg_session_take(struct sg_session *s, const uint8_t *bytes, size_t len);
 /* Bytes of the client are in rest: read start-up packets from it (startup.c). */
 void sg_startup_feed(struct sg_session *s);
+/* FATAL 57P03, for who comes while the process is about to end (startup.c). */
+void sg_startup_refuse_shutdown(struct sg_session *s);
 /* Both streams are open: from here on messages are relayed. first: the StartupMessage for the server. */
 void sg_session_relay(struct sg_session *s, struct sg_span first);
 /* AuthenticationOk came for a console client (startup.c). */
@@ -153,6 +160,10 @@ void sg_session_release(struct sg_session *s);
 void sg_session_read_client(struct sg_session *s, bool on);
 /* Between two transactions: nothing owed, nothing half sent. */
 bool sg_session_is_idle(const struct sg_session *s);
+/* Of s->timer: a login, a last word, or a client that is held has had its time. */
+void sg_session_time_up(uv_timer_t *timer);
+/* What stopped the client's messages may be over. */
+void sg_session_unstall(struct sg_session *s);
 /* From a handler of client messages: take no more until as few expectations are left. */
 enum sg_verdict sg_session_stall(struct sg_session *s, uint32_t until);
 /* Not from a handler: looks at what waits again. */

@@ -172,7 +172,8 @@ static void on_timer(uv_timer_t *timer) {
 
 static void wait_longer(struct sg_session_cancel *c) {
     unsigned wait_ms = c->tries < 6 ? (unsigned)FIRST_WAIT_MS << c->tries : LAST_WAIT_MS;
-    bool is_enough = c->tries++ >= TRIES_MAX && c->session->state != SG_SESSION_LINGER;
+    bool is_endless = c->session->state == SG_SESSION_LINGER || c->session->is_held;
+    bool is_enough = c->tries++ >= TRIES_MAX && !is_endless;
     if (is_enough) {
         end(c);
     } else {
@@ -199,7 +200,9 @@ void sg_session_cancel(struct sg_session *s, struct sg_cancel_order *order) {
         return;
     }
     struct sg_session_cancel *c = s->cancel ? s->cancel : begin(s);
-    if (order) {
+    if (order && s->is_held) {
+        sg_cancel_order_done(order); /* a pause may be long; the statement is cancelled as soon as it begins */
+    } else if (order) {
         order->next = c->orders;
         c->orders = order;
     }

@@ -18,6 +18,7 @@
  * Texts are planned even while the server is expected to skip them: nothing unrewritten is ever forwarded on the
  * strength of a guess about the server's state.
  */
+#include "pause.h"
 #include "session_cancel.h"
 #include "session_copy.h"
 #include "session_facts.h"
@@ -166,6 +167,9 @@ enum sg_verdict sg_client_decide(void *owner, const struct sg_message *m) {
     if (has_reply(m->type)) {
         if (sg_session_cancel_holds(s)) {
             return sg_session_stall(s, UINT32_MAX);
+        }
+        if (s->is_paused && sg_pause_before_message(s) == SG_STALL) {
+            return SG_STALL;
         }
         if (must_drain_first(s) || must_wait_for_clearing(s, m->type)) {
             return sg_session_stall(s, 0);

@@ -13,6 +13,7 @@
 #include "session.h"
 
 #include "cancel.h"
+#include "pause.h"
 #include "session_cancel.h"
 #include "session_notes.h"
 #include "session_tls.h"
@@ -38,6 +39,10 @@ static void refuse(struct sg_session *s, enum sg_sqlstate state, const char *mes
     }
     sg_count(&s->worker->counters.refused_logins, 1);
     sg_session_fatal(s, &err);
+}
+
+void sg_startup_refuse_shutdown(struct sg_session *s) {
+    refuse(s, SG_SQLSTATE_CANNOT_CONNECT_NOW, "segue is shutting down", NULL);
 }
 
 /* A bad packet from something that seems to speak a version of the protocol gets an answer; a port scan gets none. */
@@ -237,6 +242,8 @@ static bool choose_kind(struct sg_session *s, const struct sg_startup *startup) 
         s->console_user = strndup(user.ptr, user.len);
         return true;
     }
+    struct sg_span application_name = sg_startup_param(startup, "application_name");
+    sg_notes_introduce(s, user, database, application_name);
     if (!control || !span_is(database, control)) {
         return true;
     }
@@ -247,7 +254,6 @@ static bool choose_kind(struct sg_session *s, const struct sg_startup *startup) 
         return false;
     }
     s->has_snapshots = true;
-    struct sg_span application_name = sg_startup_param(startup, "application_name");
     s->star = sg_star_rules_choose(w->config->star_rules, w->config->star_rules_len, user, database, application_name,
                                    w->config->star);
     sg_notes_introduce(s, user, database, application_name);
@@ -268,7 +274,12 @@ static void on_startup_message(struct sg_session *s, const struct sg_startup *st
                "Connect with sslmode=require or stricter.");
         return;
     }
-    if (!admit(s) || !choose_kind(s, startup)) {
+    if (sg_worker_is_draining(s->worker)) {
+        sg_startup_refuse_shutdown(s);
+        return;
+    }
+    bool is_new = !s->is_counted; /* otherwise it was held, and is read once more */
+    if ((is_new && (!admit(s) || !choose_kind(s, startup))) || sg_pause_holds_login(s)) {
         return;
     }
     struct sg_buf first = {0};

@@ -3,6 +3,7 @@
 #include "cancel.h"
 #include "cancel_order.h"
 #include "deadlines.h"
+#include "pause.h"
 #include "server_config.h"
 #include "session.h"
 #include "session_cancel.h"
@@ -148,7 +149,7 @@ static void take_inbox(struct sg_worker *w) {
     w->inbox = NULL;
     w->inbox_len = w->inbox_cap = 0;
     pthread_mutex_unlock(&w->inbox_lock);
-    bool is_closed = atomic_load(&w->is_draining) || atomic_load(&w->is_stopping);
+    bool is_closed = atomic_load(&w->is_stopping);
     for (size_t i = 0; i < len; i++) {
         if (is_closed) {
             close(fds[i]);
@@ -160,35 +161,57 @@ static void take_inbox(struct sg_worker *w) {
     free(fds);
 }
 
-void sg_worker_order(struct sg_worker *w, struct sg_cancel_order *order) {
+struct sg_order {
+    struct sg_order *next;
+    void (*carry_out)(struct sg_worker *w, void *arg);
+    void *arg;
+};
+
+void sg_worker_post(struct sg_worker *w, void (*carry_out)(struct sg_worker *w, void *arg), void *arg) {
+    struct sg_order *order = calloc(1, sizeof(*order));
+    if (!order) {
+        abort();
+    }
+    order->carry_out = carry_out;
+    order->arg = arg;
     pthread_mutex_lock(&w->inbox_lock);
-    order->next = w->orders;
-    w->orders = order;
+    *w->last_order = order;
+    w->last_order = &order->next;
     pthread_mutex_unlock(&w->inbox_lock);
     uv_async_send(&w->wake);
 }
 
 static void take_orders(struct sg_worker *w) {
     pthread_mutex_lock(&w->inbox_lock);
-    struct sg_cancel_order *orders = w->orders;
+    struct sg_order *orders = w->orders;
     w->orders = NULL;
+    w->last_order = &w->orders;
     pthread_mutex_unlock(&w->inbox_lock);
     while (orders) {
-        struct sg_cancel_order *order = orders;
+        struct sg_order *order = orders;
         orders = order->next;
-        order->next = NULL;
-        struct sg_span key = {(char *)order->key, order->key_bytes};
-        struct sg_session *s = sg_keys_session(&w->shared->keys, w, order->pid, key);
-        if (s) {
-            sg_session_cancel(s, order);
-        } else {
-            sg_cancel_order_done(order); /* it has ended meanwhile: nothing runs */
-        }
+        order->carry_out(w, order->arg);
+        free(order);
     }
 }
 
+static void cancel_session(struct sg_worker *w, void *arg) {
+    struct sg_cancel_order *order = arg;
+    struct sg_span key = {(char *)order->key, order->key_bytes};
+    struct sg_session *s = sg_keys_session(&w->shared->keys, w, order->pid, key);
+    if (s) {
+        sg_session_cancel(s, order);
+    } else {
+        sg_cancel_order_done(order); /* it has ended meanwhile: nothing runs */
+    }
+}
+
+void sg_worker_order(struct sg_worker *w, struct sg_cancel_order *order) {
+    sg_worker_post(w, cancel_session, order);
+}
+
 static void check_empty(struct sg_worker *w) {
-    if (atomic_load(&w->is_draining) && atomic_load(&w->open_sessions) == 0 && w->on_empty) {
+    if (atomic_load(&w->drain) != SG_DRAIN_NONE && atomic_load(&w->open_sessions) == 0 && w->on_empty) {
         void (*on_empty)(void *arg) = w->on_empty;
         w->on_empty = NULL;
         on_empty(w->on_empty_arg);
@@ -208,6 +231,7 @@ void sg_worker_session_over(struct sg_worker *w, struct sg_session *s) {
     if (s->next) {
         s->next->prev = s->prev;
     }
+    sg_pause_look(s);
     if (s->is_counted) {
         atomic_fetch_sub_explicit(&w->shared->sessions, 1, memory_order_relaxed);
     }
@@ -229,8 +253,8 @@ static void on_wake(uv_async_t *async) {
     take_config(w);
     sg_worker_install(w);
     sg_survey_answer(w);
-    take_inbox(w);
     take_orders(w);
+    take_inbox(w);
     if (atomic_exchange(&w->is_short, false)) {
         sg_strangers_make_room(w);
     }
@@ -239,10 +263,12 @@ static void on_wake(uv_async_t *async) {
         sg_cancel_stop_all(w);
         uv_close((uv_handle_t *)&w->deadlines, NULL);
         uv_close((uv_handle_t *)async, NULL);
-    } else if (atomic_load(&w->is_draining)) {
-        for_each_session(w, sg_session_drain);
-        check_empty(w);
+        return;
     }
+    if (sg_worker_is_draining(w)) {
+        for_each_session(w, sg_session_drain);
+    }
+    check_empty(w);
 }
 
 static void run(void *arg) {
@@ -265,6 +291,7 @@ struct sg_worker *sg_worker_start(struct sg_shared *shared, const struct sg_serv
     w->config = sg_server_config_ref(config);
     w->on_empty = on_empty;
     w->on_empty_arg = arg;
+    w->last_order = &w->orders;
     pthread_mutex_init(&w->inbox_lock, NULL);
     sg_arena_init(&w->desk.scratch, 4096);
     w->rewriter = sg_rewriter_new(config->plan_cache_bytes);
@@ -302,8 +329,8 @@ void sg_worker_make_room(struct sg_worker *w) {
     uv_async_send(&w->wake);
 }
 
-void sg_worker_drain(struct sg_worker *w) {
-    atomic_store(&w->is_draining, true);
+void sg_worker_drain(struct sg_worker *w, enum sg_drain how) {
+    atomic_store(&w->drain, how);
     uv_async_send(&w->wake);
 }
 
@@ -331,6 +358,8 @@ void sg_worker_free(struct sg_worker *w) {
         installed_unref(w->installed);
     }
     free_sides(w);
+    take_orders(w);
+    sg_pauses_unref(w->pauses);
     sg_survey_decline(w);
     sg_journal_free(&w->journal);
     sg_rewriter_free(w->rewriter);
@@ -339,7 +368,6 @@ void sg_worker_free(struct sg_worker *w) {
     sg_buf_free(&w->facts);
     sg_buf_free(&w->copied);
     sg_buf_free(&w->records);
-    sg_cancel_order_done(w->orders);
     pthread_mutex_destroy(&w->inbox_lock);
     free(w->inbox);
     free(w);

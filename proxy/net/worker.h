@@ -29,6 +29,7 @@
 
 struct sg_cancel;
 struct sg_cancel_order;
+struct sg_pauses;
 struct sg_session;
 struct sg_survey;
 
@@ -81,6 +82,8 @@ struct sg_shared {
     struct sg_upstream upstream;
     struct sg_keys keys;
     _Atomic uint64_t sessions; /* logged in or logging in */
+    _Atomic uint64_t last_id;  /* of a session */
+    _Atomic int64_t pausing;   /* pause.h, inv. 3 */
 };
 
 struct sg_worker {
@@ -92,15 +95,16 @@ struct sg_worker {
     uv_async_t wake;
     uv_thread_t thread;
 
-    pthread_mutex_t inbox_lock; /* any thread: fds to serve, sessions to cancel */
+    pthread_mutex_t inbox_lock; /* any thread: fds to serve, and orders */
     int *inbox;
     size_t inbox_len, inbox_cap;
-    struct sg_cancel_order *orders;
-    atomic_bool is_draining, is_stopping; /* any thread */
-    atomic_bool is_short;                 /* any thread: descriptors have run out */
-    _Atomic uint64_t open_sessions;       /* any thread: every client socket, login or not */
-    struct sg_crowd crowd;                /* of those */
-    void (*on_empty)(void *arg);          /* called from the worker when it drains and its last session ends */
+    struct sg_order *orders, **last_order;
+    _Atomic int drain;              /* any thread: enum sg_drain */
+    atomic_bool is_stopping;        /* any thread */
+    atomic_bool is_short;           /* any thread: descriptors have run out */
+    _Atomic uint64_t open_sessions; /* any thread: every client socket, login or not */
+    struct sg_crowd crowd;          /* of those */
+    void (*on_empty)(void *arg);    /* called from the worker when it drains and its last session ends */
     void *on_empty_arg;
 
     struct sg_hub_seat *seat;
@@ -111,6 +115,7 @@ struct sg_worker {
 
     struct sg_session *sessions;
     struct sg_strangers strangers; /* of those */
+    struct sg_pauses *pauses;      /* NULL: none */
     struct sg_side *free_sides;
     struct sg_texts texts;
     struct sg_flow_desk desk;
@@ -137,12 +142,19 @@ void sg_worker_serve(struct sg_worker *worker, int fd);
 void sg_worker_order(struct sg_worker *worker, struct sg_cancel_order *order);
 /* Any thread. Clients cannot be accepted for want of descriptors. */
 void sg_worker_make_room(struct sg_worker *worker);
-void sg_worker_drain(struct sg_worker *worker);
+void sg_worker_drain(struct sg_worker *worker, enum sg_drain how);
+/* Any thread. carry_out is called once, on the worker's thread, in the order of posting; after the thread has ended, by
+ * sg_worker_free: then there are no sessions any more. */
+void sg_worker_post(struct sg_worker *worker, void (*carry_out)(struct sg_worker *worker, void *arg), void *arg);
 /* Ends all sessions, joins the thread. The worker's report to the hub stands until sg_worker_free. */
 void sg_worker_stop(struct sg_worker *worker);
 void sg_worker_free(struct sg_worker *worker);
 
 /* ---- For sessions, on the worker's thread ---- */
+
+static inline bool sg_worker_is_draining(const struct sg_worker *worker) {
+    return atomic_load_explicit(&worker->drain, memory_order_relaxed) == SG_DRAIN_TRANSACTIONS;
+}
 
 /* After a statement has been planned. */
 void sg_worker_count_plans(struct sg_worker *worker);

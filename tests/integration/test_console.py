@@ -297,7 +297,7 @@ def test_a_drain_lets_transactions_end(segue, table):
     busy.cursor().execute("UPDATE users SET nickname = 'x' WHERE user_id = 1")
     waiting = Background(segue, "SHOW VERSION")
     assert waiting.result() is None
-    segue.console.run("SHUTDOWN WAIT_FOR_CLIENTS")
+    segue.console.run("SHUTDOWN WAIT_FOR_SERVERS")
     until(lambda: "draining" in segue.log_text())
     with pytest.raises(psycopg2.OperationalError):
         segue.connect()

@@ -41,6 +41,8 @@ static void print_command(FILE *out, const struct sg_command *command) {
     print_slot(out, "parameter", command->parameter);
     if (command->timeout_seconds >= 0)
         fprintf(out, " timeout=%g", command->timeout_seconds);
+    if (command->client_id)
+        fprintf(out, " id=%llu", (unsigned long long)command->client_id);
     if (command->flag)
         fprintf(out, " flag");
     for (size_t i = 0; i < command->options_len; i++)
@@ -133,6 +135,8 @@ Test(console_commands, every_syntax_is_reached) {
                 strcpy(piece, "verified ");
             else if (strcmp(piece, "seconds ") == 0)
                 strcpy(piece, "1.5 ");
+            else if (strcmp(piece, "id ") == 0)
+                strcpy(piece, "17 ");
             else if (strcmp(piece, "sql ") == 0)
                 strcpy(piece, "'select 1' ");
             else if (strcmp(piece, "... ") == 0)

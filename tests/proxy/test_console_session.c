@@ -242,9 +242,19 @@ Test(console_session, empty_queries) {
 Test(console_session, shutdown_asks_for_what_was_said) {
     log_in();
     cr_expect_str_eq(ask("shutdown wait_for_clients"), "C(SHUTDOWN) ZI");
-    cr_expect_eq(requests, 1 << SG_CONSOLE_DRAIN);
+    cr_expect_eq(requests, 1 << SG_CONSOLE_LEAVE);
+    cr_expect_str_eq(ask("shutdown wait_for_servers"), "C(SHUTDOWN) ZI");
+    cr_expect_eq(requests, 1 << SG_CONSOLE_LEAVE | 1 << SG_CONSOLE_DRAIN);
     cr_expect_str_eq(ask("shutdown"), "C(SHUTDOWN) ZI");
-    cr_expect_eq(requests, 1 << SG_CONSOLE_DRAIN | 1 << SG_CONSOLE_SHUTDOWN);
+    cr_expect_eq(requests, 1 << SG_CONSOLE_LEAVE | 1 << SG_CONSOLE_DRAIN | 1 << SG_CONSOLE_SHUTDOWN);
+}
+
+Test(console_session, clients_are_paused_and_killed_only_where_there_is_a_server) {
+    log_in();
+    cr_expect_str_eq(ask("pause"), "E(ERROR 57P03) ZI");
+    cr_expect_str_eq(ask("resume shop"), "E(ERROR 57P03) ZI");
+    cr_expect_str_eq(ask("kill"), "E(ERROR 57P03) ZI");
+    cr_expect_str_eq(ask("kill_client 7"), "E(ERROR 57P03) ZI");
 }
 
 Test(console_session, migrations_need_the_engine) {
