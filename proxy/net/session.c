@@ -446,7 +446,6 @@ static void end_flush(struct sg_session *s) {
     shutdown(fd, SHUT_WR);
     uv_timer_start(&s->timer, sg_session_time_up, PART_MS, 0);
     sg_session_read_client(s, true);
-    sg_strangers_add(s);
 }
 
 static void server_gone(struct sg_session *s) {
