@@ -266,8 +266,12 @@ void sg_config_value(const struct sg_config *config, size_t i, char *out, size_t
     case BOOL:
         snprintf(out, size, "%d", *(const bool *)slot);
         return;
-    case RATIO:
-        snprintf(out, size, "%g", *(const double *)slot);
+    case RATIO: /* as short as it can be written and read as the same */
+        for (int digits = 6; digits <= 17; digits++) {
+            snprintf(out, size, "%.*g", digits, *(const double *)slot);
+            if (strtod(out, NULL) == *(const double *)slot)
+                return;
+        }
         return;
     case SECONDS: /* without a unit, so that it may stand in the file as it is */
         snprintf(out, size, "%.10g", (double)*(const int64_t *)slot / 1e3);
