@@ -91,12 +91,7 @@ static void resolve_conflict(struct sg_context *cx, struct insert *in, const str
     update.entries = NULL;
     update.n = update.cap = 0;
     sg_scope_add(cx, &update, in->entry);
-    struct sg_entry *excluded = sg_arena_new(cx->arena, struct sg_entry);
-    *excluded = *in->entry;
-    excluded->name = "excluded";
-    excluded->schema = NULL;
-    excluded->qualified_only = true;
-    sg_scope_add(cx, &update, excluded);
+    sg_scope_add_row(cx, &update, in->entry, "excluded");
     sg_resolve_assignments(cx, in->entry, &conflict->set, &update);
     sg_resolve_expr(cx, conflict->where, &update);
 }
@@ -118,5 +113,5 @@ struct sg_output sg_resolve_insert(struct sg_context *cx, struct sg_query *query
     sg_scope_add(cx, &scope, in.entry);
     if (query->conflict.present && !cx->refused)
         resolve_conflict(cx, &in, &scope);
-    return sg_resolve_targets(cx, &query->targets, &scope, flags);
+    return sg_resolve_returning(cx, query, &scope, in.entry, flags);
 }

@@ -217,6 +217,17 @@ struct sg_output sg_resolve_targets(struct sg_context *cx, const struct sg_targe
     return output;
 }
 
+struct sg_output sg_resolve_returning(struct sg_context *cx, const struct sg_query *query, struct sg_scope *scope,
+                                      const struct sg_entry *target, int flags) {
+    static const char *const rows[] = {"old", "new"};
+    struct sg_scope level = *scope;
+    level.outer = NULL;
+    for (size_t i = 0; query->targets.n && i < sizeof rows / sizeof *rows; i++)
+        if (!sg_lookup_entry(&level, NULL, rows[i]))
+            sg_scope_add_row(cx, scope, target, rows[i]);
+    return sg_resolve_targets(cx, &query->targets, scope, flags);
+}
+
 /* ---- SELECT ---- */
 
 /* The labels alone, before anything is changed: what ORDER BY may name. */

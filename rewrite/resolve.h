@@ -29,6 +29,11 @@ void sg_keep_label(struct sg_context *cx, int at, const char *label, const struc
 /* A select list or RETURNING: names, stars, labels. */
 struct sg_output sg_resolve_targets(struct sg_context *cx, const struct sg_targets *targets, struct sg_scope *scope,
                                     int flags);
+/* RETURNING of INSERT, UPDATE or DELETE. PostgreSQL 18 knows the row before and after the change there, as `old` and
+ * `new` unless something in the statement has that name; a server that does not know them fails on them as it always
+ * has. */
+struct sg_output sg_resolve_returning(struct sg_context *cx, const struct sg_query *query, struct sg_scope *scope,
+                                      const struct sg_entry *target, int flags);
 
 /* A table or view is made: a temporary one of a mapped table's name would hide that for the rest of the session. */
 void sg_check_new_table(struct sg_context *cx, const struct sg_from *into);

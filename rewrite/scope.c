@@ -46,6 +46,15 @@ void sg_scope_add(struct sg_context *cx, struct sg_scope *scope, struct sg_entry
     scope->entries[scope->n++] = entry;
 }
 
+void sg_scope_add_row(struct sg_context *cx, struct sg_scope *scope, const struct sg_entry *table, const char *name) {
+    struct sg_entry *row = sg_arena_new(cx->arena, struct sg_entry);
+    *row = *table;
+    row->name = name;
+    row->schema = NULL;
+    row->qualified_only = true;
+    sg_scope_add(cx, scope, row);
+}
+
 bool sg_entry_has(const struct sg_entry *entry, const char *name) {
     if (entry->table)
         return sg_table_has_column(entry->table, name);

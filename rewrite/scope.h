@@ -37,9 +37,9 @@ struct sg_entry {
     struct sg_output output;            /* neither: derived tables, CTEs, functions, joins with an alias */
     const struct sg_from *from;
     struct sg_names merged; /* column names that USING or NATURAL merged with another entry's */
-    bool is_target;         /* of UPDATE, DELETE, INSERT, MERGE; or EXCLUDED: cannot become a sub-select */
+    bool is_target;         /* of UPDATE, DELETE, INSERT, MERGE; or another row of it: cannot become a sub-select */
     bool hidden;            /* inside a join with an alias */
-    bool qualified_only;    /* EXCLUDED: not found by unqualified names */
+    bool qualified_only;    /* EXCLUDED, old, new: not found by unqualified names */
     /* Replaced by a sub-select that has every name: for whole rows, USING, column alias lists. Changes of single names
      * inside it are then dropped (sg_change.unless). */
     bool replaced;
@@ -69,6 +69,8 @@ struct sg_scope {
 };
 
 void sg_scope_add(struct sg_context *cx, struct sg_scope *scope, struct sg_entry *entry);
+/* Another row of the same table, under a name of its own: EXCLUDED, and RETURNING's old and new. */
+void sg_scope_add_row(struct sg_context *cx, struct sg_scope *scope, const struct sg_entry *table, const char *name);
 bool sg_entry_has(const struct sg_entry *entry, const char *name);
 /* All its columns in order, as clients count them. */
 void sg_entry_output(struct sg_context *cx, const struct sg_entry *entry, bool counted, struct sg_output *output);

@@ -11,7 +11,7 @@ struct sg_output sg_resolve_update(struct sg_context *cx, struct sg_query *query
     sg_resolve_from(cx, &query->from, &scope);
     sg_resolve_assignments(cx, target, &query->set, &scope);
     sg_resolve_expr(cx, query->where, &scope);
-    struct sg_output output = sg_resolve_targets(cx, &query->targets, &scope, flags);
+    struct sg_output output = sg_resolve_returning(cx, query, &scope, target, flags);
     sg_replace_entries(cx, &scope);
     return output;
 }
@@ -19,10 +19,11 @@ struct sg_output sg_resolve_update(struct sg_context *cx, struct sg_query *query
 struct sg_output sg_resolve_delete(struct sg_context *cx, struct sg_query *query, const struct sg_scope *outer,
                                    const struct sg_cte_name *ctes, int flags) {
     struct sg_scope scope = {.outer = outer, .ctes = sg_resolve_with(cx, &query->with, outer, ctes)};
-    sg_scope_add(cx, &scope, sg_target_entry(cx, query->target));
+    struct sg_entry *target = sg_target_entry(cx, query->target);
+    sg_scope_add(cx, &scope, target);
     sg_resolve_from(cx, &query->from, &scope);
     sg_resolve_expr(cx, query->where, &scope);
-    struct sg_output output = sg_resolve_targets(cx, &query->targets, &scope, flags);
+    struct sg_output output = sg_resolve_returning(cx, query, &scope, target, flags);
     sg_replace_entries(cx, &scope);
     return output;
 }

@@ -21,14 +21,21 @@ static const char is_prepared_sql[] =
     "SELECT count(*) FROM segue.target t JOIN pg_proc p ON p.oid = to_regproc(t.guard_fn)"
     " WHERE t.id = $1 AND p.prosrc LIKE '%-- mode: contract%'";
 
-/* DROP NOT NULL goes down; a table below may have been NOT NULL by itself. Defaults are each table's own. */
+/* DROP NOT NULL goes down; a table below may have been NOT NULL by itself. Defaults are each table's own. From
+ * PostgreSQL 18 on NOT NULL has a name, which a renamed column keeps. In a tree of tables it is let be: RENAME
+ * CONSTRAINT goes down, and fails where a table below calls its own otherwise. */
 static const char turn_sql[] =
     "SELECT statement FROM segue.part t, LATERAL (VALUES"
     " (1, CASE WHEN is_top THEN format('ALTER TABLE %s DROP CONSTRAINT IF EXISTS %I', tab, fence) END),"
     " (2, CASE WHEN old_not_null THEN format('ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL', tab, old) END),"
-    " (3, CASE WHEN old_default IS NOT NULL AND new_default IS NULL THEN"
+    " (3, (SELECT format('ALTER TABLE %s RENAME CONSTRAINT %I TO %I', tab, w.conname, o.conname)"
+    "   FROM pg_constraint o JOIN pg_constraint w ON w.conrelid = relid AND w.contype = 'n' AND w.conkey = "
+    "ARRAY[new_num]"
+    "   WHERE o.conrelid = relid AND o.contype = 'n' AND o.conkey = ARRAY[old_num] AND w.coninhcount = 0"
+    "   AND NOT EXISTS (SELECT 1 FROM pg_inherits i WHERE i.inhparent = relid))),"
+    " (4, CASE WHEN old_default IS NOT NULL AND new_default IS NULL THEN"
     "   format('ALTER TABLE ONLY %s ALTER COLUMN %s SET DEFAULT %s', tab, new, old_default) END),"
-    " (4, CASE WHEN old_default IS NOT NULL THEN"
+    " (5, CASE WHEN old_default IS NOT NULL THEN"
     "   format('ALTER TABLE ONLY %s ALTER COLUMN %s DROP DEFAULT', tab, old) END)) AS s(n, statement)"
     " WHERE id = $1 ORDER BY n, level, relid";
 

@@ -121,7 +121,9 @@ static const struct finding dependent_findings[] = {
      "'Drop it or make it independent of the column before the migration, and make it anew afterwards.'",
      "t JOIN (SELECT DISTINCT classid, objid, objsubid, refobjid, refobjsubid FROM pg_depend"
      "     WHERE refclassid = 'pg_class'::regclass) d ON d.refobjid = relid AND d.refobjsubid = num"
-     " WHERE d.classid NOT IN ('pg_class'::regclass, 'pg_constraint'::regclass, 'pg_statistic_ext'::regclass)"
+     /* A generated column is of pg_class before PostgreSQL 15, and would go with the old column without a word. */
+     " WHERE (d.classid NOT IN ('pg_class'::regclass, 'pg_constraint'::regclass, 'pg_statistic_ext'::regclass)"
+     "     OR d.classid = 'pg_class'::regclass AND d.objsubid > 0)"
      "   AND NOT EXISTS (SELECT 1 FROM pg_attrdef own WHERE d.classid = 'pg_attrdef'::regclass AND own.oid = d.objid"
      "     AND own.adrelid = relid AND own.adnum = num)"
      "   AND NOT EXISTS (SELECT 1 FROM pg_trigger g WHERE d.classid = 'pg_trigger'::regclass AND g.oid = d.objid"
@@ -133,7 +135,9 @@ static const struct finding dependent_findings[] = {
     {"55000", "constraint", "format('%s: %s', k.conname, pg_get_constraintdef(k.oid))", LATER,
      "t JOIN pg_constraint k ON k.conrelid = relid AND num = ANY (k.conkey) AND k.conparentid = 0"
      " WHERE k.contype = 'x' OR (k.contype = 'u' AND k.condeferrable)"
-     "   OR (k.contype = 'f' AND pg_get_constraintdef(k.oid) ~ 'SET (NULL|DEFAULT) \\(')"},
+     "   OR (k.contype = 'f' AND pg_get_constraintdef(k.oid) ~ 'SET (NULL|DEFAULT) \\(')"
+     /* PostgreSQL 18: WITHOUT OVERLAPS and PERIOD; NOT NULL that has not been proved. */
+     "   OR to_jsonb(k) ->> 'conperiod' = 'true' OR (k.contype = 'n' AND NOT k.convalidated)"},
     {"55000", "replica identity", "format('index %s is the replica identity', i.indexrelid::regclass)",
      "'ALTER TABLE ... REPLICA IDENTITY FULL or another index first.'",
      "t JOIN pg_index i ON i.indrelid = relid AND i.indisreplident AND num = ANY (i.indkey::int2[])"},

@@ -13,6 +13,8 @@ from pathlib import Path
 import psycopg2
 
 PG_BIN = Path(os.environ.get("SEGUE_PG_BIN", "/usr/lib/postgresql/15/bin"))
+# Another server than the tools': they are of one release, and go with any.
+SERVER_BIN = Path(os.environ.get("SEGUE_SERVER_BIN", PG_BIN))
 HOST = "127.0.0.1"
 SCRAM_USER, SCRAM_PASSWORD = "scram_user", "correct horse"
 
@@ -27,6 +29,7 @@ shared_buffers = 64MB
 timezone = 'UTC'
 log_timezone = 'UTC'
 autovacuum_naptime = 10min
+password_encryption = 'scram-sha-256'
 """
 
 HBA = f"""
@@ -52,7 +55,10 @@ def die_with_parent(*, user=None):
 
 
 class Cluster:
-    def __init__(self):
+    """programs: where initdb and postgres are, for another release than the tools'."""
+
+    def __init__(self, programs=None):
+        self.programs = programs or SERVER_BIN
         self.dir = Path(tempfile.mkdtemp(prefix="segue-pg-"))
         self.port = free_port()
         self.process = None
@@ -61,7 +67,7 @@ class Cluster:
             account = pwd.getpwnam("postgres")
             os.chown(self.dir, account.pw_uid, account.pw_gid)
         os.chmod(self.dir, 0o755)
-        self._run([PG_BIN / "initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8",
+        self._run([self.programs / "initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8",
                    "--locale=C.UTF-8", "--no-sync", "-N"])
         with open(self.data / "postgresql.conf", "a", encoding="utf-8") as conf:
             conf.write(CONF + f"port = {self.port}\nunix_socket_directories = '{self.dir}'\n")
@@ -87,7 +93,7 @@ class Cluster:
     def start(self):
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                die_with_parent(user="postgres") + [str(PG_BIN / "postgres"), "-D", str(self.data)],
+                die_with_parent(user="postgres") + [str(self.programs / "postgres"), "-D", str(self.data)],
                 cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         while True:
             try:
