@@ -64,6 +64,7 @@
     X(CHOICE,  log_format, "text", "text|json", 0, RELOAD, "One line an event, as text or as a JSON object")           \
     X(CHOICE,  log_level, "info", "debug|info|warning|error", 0, RELOAD, "Least level that is logged")                 \
     X(BOOL,    log_connections, "1", 0, 0, RELOAD, "Log each login")                                                   \
+    X(SECONDS, stats_period, "60", 1000, 86400000, RELOAD, "How often the averages of SHOW STATS begin anew") \
     X(TEXT,    pidfile, "", 0, 0, RESTART, "File to write the process id to; removed at the end")                      \
     X(TEXT,    http_listen, "", 0, 0, LATER, "HOST:PORT of the HTTP side")                                             \
     /* migrations */                                                                                                   \

@@ -130,6 +130,7 @@ bool sg_serve_settings(const struct sg_config *config, struct sg_server_config *
         .user_timeout_ms = (int)config->tcp_user_timeout,
         .buffer_bytes = (int)config->tcp_socket_buffer,
     };
+    server->stats_period_ms = (int)config->stats_period;
     return true;
 }
 

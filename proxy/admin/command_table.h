@@ -48,8 +48,21 @@
     X(SHOW_REFERENCES, STATS, "SHOW REFERENCES [ migration ]", "Who uses which name of a column, and how")             \
     X(SHOW_REWRITES, STATS, "SHOW REWRITES", "Statements that are rewritten, and into what")                           \
     X(SHOW_REFUSED, STATS, "SHOW REFUSED", "Statements that were refused, why, and what to do")                        \
-    X(SHOW_DATABASES, STATS, "SHOW DATABASES", "Where clients are taken to")                                           \
-    X(SHOW_STATS, STATS, "SHOW STATS", "Counters of this process since it started")                                    \
+    X(SHOW_CLIENTS, STATS, "SHOW CLIENTS", "Every client: who, from where, in which state")                            \
+    X(SHOW_SERVERS, STATS, "SHOW SERVERS", "The server connection of every client")                                    \
+    X(SHOW_SOCKETS, STATS, "SHOW SOCKETS", "Both, with how much of their data segue holds")                            \
+    X(SHOW_ACTIVE_SOCKETS, STATS, "SHOW ACTIVE_SOCKETS", "Those that segue holds data of")                             \
+    X(SHOW_POOLS, STATS, "SHOW POOLS", "Clients and server connections by database and user")                          \
+    X(SHOW_DATABASES, STATS, "SHOW DATABASES", "Where clients are taken to, and how many are there")                   \
+    X(SHOW_USERS, STATS, "SHOW USERS", "Clients and server connections by user")                                       \
+    X(SHOW_STATS, STATS, "SHOW STATS", "What was carried, by database: totals, and averages over stats_period")        \
+    X(SHOW_STATS_TOTALS, STATS, "SHOW STATS_TOTALS", "The totals of SHOW STATS")                                       \
+    X(SHOW_STATS_AVERAGES, STATS, "SHOW STATS_AVERAGES", "The averages of SHOW STATS")                                 \
+    X(SHOW_TOTALS, STATS, "SHOW TOTALS", "SHOW STATS for all databases in one")                                        \
+    X(SHOW_COUNTERS, STATS, "SHOW COUNTERS", "What this process has counted since it started: logins, rewrites, refusals, plans")\
+    X(SHOW_LISTS, STATS, "SHOW LISTS", "How many there are of each thing")                                             \
+    X(SHOW_MEM, STATS, "SHOW MEM", "Memory by what it is for")                                                         \
+    X(SHOW_STATE, STATS, "SHOW STATE", "Whether clients are served or paused")                                         \
     X(SHOW_CONFIG, STATS, "SHOW CONFIG", "Every setting: in force, default, and when a change is taken up")            \
     X(SHOW_VERSION, STATS, "SHOW VERSION", "Version of segue")                                                         \
     X(SHOW_HELP, STATS, "SHOW HELP", "This list")                                                                      \
@@ -68,12 +81,7 @@
     X(LATER, LATER, "CREATE MIGRATION migration [ IN database ] RENAME TABLE ...", "renaming a table")                 \
     X(LATER, LATER, "SHOW PROXIES ...", "SHOW PROXIES")                                                                \
     X(LATER, LATER, "SHOW BLOCKERS ...", "SHOW BLOCKERS")                                                              \
-    X(LATER, LATER, "SHOW LINT ...", "SHOW LINT")                                                                      \
-    X(LATER, LATER, "SHOW CLIENTS ...", "SHOW CLIENTS")                                                                \
-    X(LATER, LATER, "SHOW SERVERS ...", "SHOW SERVERS")                                                                \
-    X(LATER, LATER, "SHOW LISTS ...", "SHOW LISTS")                                                                    \
-    X(LATER, LATER, "SHOW MEM ...", "SHOW MEM")                                                                        \
-    X(LATER, LATER, "SHOW STATE ...", "SHOW STATE")
+    X(LATER, LATER, "SHOW LINT ...", "SHOW LINT")
 /* clang-format on */
 
 #endif

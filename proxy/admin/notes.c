@@ -1,7 +1,6 @@
 #include "proxy/admin/notes.h"
 
-#include "proxy/admin/registry.h"
-#include "proxy/net/server.h"
+#include "proxy/admin/show.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -41,23 +40,16 @@ static void add_row(struct sg_result *result, const struct sg_note_copy *note) {
 
 bool sg_admin_session_notes(struct sg_admin_session *session, enum sg_journal_kind kind, const char *migration,
                             struct sg_result *result, struct sg_error *reterr) {
-    struct sg_console *console = session->console;
-    struct sg_notes notes = {0};
-    pthread_mutex_lock(&console->survey_lock);
-    const struct sg_server *server = console->server; /* read only under the one lock: it changes under both */
-    if (server)
-        sg_server_notes(server, kind, &notes);
-    pthread_mutex_unlock(&console->survey_lock);
-    if (!server) {
-        sg_error_set(reterr, SG_SQLSTATE_CANNOT_CONNECT_NOW, "segue is starting or ending");
+    struct sg_findings findings;
+    if (!sg_show_survey(session->console, SG_ASK_NOTES, kind, &findings, reterr))
         return false;
-    }
+    const struct sg_notes *notes = &findings.notes;
     uint16_t columns;
     const char *const *names = columns_of(result->arena, kind, &columns);
     sg_result_columns(result, names, columns);
-    for (size_t i = 0; i < notes.n; i++)
-        if (!migration || strcmp(notes.v[i].fields[0], migration) == 0) /* REFERENCES: its first field */
-            add_row(result, &notes.v[i]);
-    sg_notes_free(&notes);
+    for (size_t i = 0; i < notes->n; i++)
+        if (!migration || strcmp(notes->v[i].fields[0], migration) == 0) /* REFERENCES: its first field */
+            add_row(result, &notes->v[i]);
+    sg_findings_free(&findings);
     return true;
 }

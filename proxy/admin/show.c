@@ -1,4 +1,5 @@
 /* What the console knows of the process itself, and EXPLAIN REWRITE. */
+#include "proxy/admin/show.h"
 #include "proxy/admin/notes.h"
 #include "proxy/admin/registry.h"
 #include "proxy/admin/run.h"
@@ -11,7 +12,47 @@
 
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
 
-static bool show_help(struct sg_result *result) {
+/* ---- What the commands need ---- */
+
+static bool is_there(const struct sg_server *server, struct sg_error *reterr) {
+    if (!server)
+        sg_error_set(reterr, SG_SQLSTATE_CANNOT_CONNECT_NOW, "segue is starting or ending");
+    return server != NULL;
+}
+
+bool sg_show_survey(struct sg_console *console, enum sg_question question, enum sg_journal_kind kind,
+                    struct sg_findings *ret_findings, struct sg_error *reterr) {
+    pthread_mutex_lock(&console->survey_lock);
+    const struct sg_server *server = console->server; /* read only under the one lock: it changes under both */
+    if (server)
+        sg_server_survey(server, question, kind, ret_findings);
+    pthread_mutex_unlock(&console->survey_lock);
+    return is_there(server, reterr);
+}
+
+bool sg_show_server_stats(struct sg_console *console, struct sg_server_stats *ret_stats, struct sg_error *reterr) {
+    pthread_mutex_lock(&console->lock);
+    const struct sg_server *server = console->server;
+    if (server)
+        sg_server_stats(server, ret_stats);
+    pthread_mutex_unlock(&console->lock);
+    return is_there(server, reterr);
+}
+
+bool sg_show_is_paused(struct sg_console *console, const char *database) {
+    pthread_mutex_lock(&console->lock);
+    bool is_paused = console->server && sg_server_is_paused(console->server, database);
+    pthread_mutex_unlock(&console->lock);
+    return is_paused;
+}
+
+const char *sg_show_number(struct sg_result *result, uint64_t number) {
+    return sg_arena_printf(result->arena, "%" PRIu64, number);
+}
+
+/* ---- The process ---- */
+
+bool sg_show_help(struct sg_result *result) {
     static const char *const names[] = {"command", "role", "description"};
     sg_result_columns(result, names, LEN(names));
     for (size_t i = 0; i < sg_command_rows(); i++) {
@@ -23,14 +64,14 @@ static bool show_help(struct sg_result *result) {
     return true;
 }
 
-static bool show_version(struct sg_result *result) {
+bool sg_show_version(struct sg_result *result) {
     static const char *const names[] = {"version"};
     sg_result_columns(result, names, LEN(names));
     sg_result_row(result, (const char *const[]){"segue " SEGUE_VERSION});
     return true;
 }
 
-static bool show_config(struct sg_console *console, struct sg_result *result) {
+bool sg_show_config(struct sg_console *console, struct sg_result *result) {
     static const char *const names[] = {"key", "value", "default", "changeable"};
     static const char *const changes[] = {
         [SG_CHANGE_RELOAD] = "reload", [SG_CHANGE_RESTART] = "restart", [SG_CHANGE_LATER] = "not supported yet"};
@@ -46,40 +87,10 @@ static bool show_config(struct sg_console *console, struct sg_result *result) {
     return true;
 }
 
-static bool show_databases(struct sg_console *console, struct sg_result *result) {
-    static const char *const names[] = {"name", "host", "port"};
-    sg_result_columns(result, names, LEN(names));
-    pthread_mutex_lock(&console->lock);
-    for (size_t i = 0; i < console->config->databases_len; i++) {
-        const struct sg_config_database *database = &console->config->databases[i];
-        PQconninfoOption *options = PQconninfoParse(database->conninfo, NULL);
-        const char *host = NULL, *hostaddr = NULL, *port = NULL;
-        for (PQconninfoOption *o = options; o && o->keyword; o++) {
-            if (strcmp(o->keyword, "host") == 0)
-                host = o->val;
-            else if (strcmp(o->keyword, "hostaddr") == 0)
-                hostaddr = o->val;
-            else if (strcmp(o->keyword, "port") == 0)
-                port = o->val;
-        }
-        sg_result_row(result, (const char *const[]){database->name, host ? host : hostaddr, port});
-        PQconninfoFree(options);
-    }
-    pthread_mutex_unlock(&console->lock);
-    return true;
-}
-
-static bool show_stats(struct sg_console *console, struct sg_result *result, struct sg_error *reterr) {
+bool sg_show_counters(struct sg_console *console, struct sg_result *result, struct sg_error *reterr) {
     struct sg_server_stats stats;
-    pthread_mutex_lock(&console->lock);
-    const struct sg_server *server = console->server;
-    if (server)
-        sg_server_stats(server, &stats);
-    pthread_mutex_unlock(&console->lock);
-    if (!server) {
-        sg_error_set(reterr, SG_SQLSTATE_CANNOT_CONNECT_NOW, "segue is still starting");
+    if (!sg_show_server_stats(console, &stats, reterr))
         return false;
-    }
     const struct {
         const char *name;
         uint64_t value;
@@ -106,11 +117,8 @@ static bool show_stats(struct sg_console *console, struct sg_result *result, str
                     {"plan_cache_bytes", stats.cache_bytes}};
     static const char *const names[] = {"name", "value"};
     sg_result_columns(result, names, LEN(names));
-    for (size_t i = 0; i < LEN(counters); i++) {
-        char value[24];
-        snprintf(value, sizeof(value), "%" PRIu64, counters[i].value);
-        sg_result_row(result, (const char *const[]){counters[i].name, value});
-    }
+    for (size_t i = 0; i < LEN(counters); i++)
+        sg_result_row(result, (const char *const[]){counters[i].name, sg_show_number(result, counters[i].value)});
     return true;
 }
 
@@ -119,15 +127,35 @@ bool sg_admin_session_show(struct sg_admin_session *session, const struct sg_com
     struct sg_console *console = session->console;
     switch (command->id) {
     case SG_COMMAND_SHOW_HELP:
-        return show_help(result);
+        return sg_show_help(result);
     case SG_COMMAND_SHOW_VERSION:
-        return show_version(result);
+        return sg_show_version(result);
     case SG_COMMAND_SHOW_CONFIG:
-        return show_config(console, result);
-    case SG_COMMAND_SHOW_DATABASES:
-        return show_databases(console, result);
+        return sg_show_config(console, result);
+    case SG_COMMAND_SHOW_COUNTERS:
+        return sg_show_counters(console, result, reterr);
     case SG_COMMAND_SHOW_STATS:
-        return show_stats(console, result, reterr);
+    case SG_COMMAND_SHOW_STATS_TOTALS:
+    case SG_COMMAND_SHOW_STATS_AVERAGES:
+    case SG_COMMAND_SHOW_TOTALS:
+        return sg_show_stats(console, command->id, result, reterr);
+    case SG_COMMAND_SHOW_CLIENTS:
+    case SG_COMMAND_SHOW_SERVERS:
+    case SG_COMMAND_SHOW_SOCKETS:
+    case SG_COMMAND_SHOW_ACTIVE_SOCKETS:
+        return sg_show_sockets(console, command->id, result, reterr);
+    case SG_COMMAND_SHOW_POOLS:
+        return sg_show_pools(console, result, reterr);
+    case SG_COMMAND_SHOW_USERS:
+        return sg_show_users(console, result, reterr);
+    case SG_COMMAND_SHOW_DATABASES:
+        return sg_show_databases(console, result, reterr);
+    case SG_COMMAND_SHOW_LISTS:
+        return sg_show_lists(console, result, reterr);
+    case SG_COMMAND_SHOW_MEM:
+        return sg_show_mem(console, result, reterr);
+    case SG_COMMAND_SHOW_STATE:
+        return sg_show_state(console, result, reterr);
     case SG_COMMAND_SHOW_REFERENCES:
         return sg_admin_session_notes(session, SG_JOURNAL_REFERENCES, command->migration, result, reterr);
     case SG_COMMAND_SHOW_REWRITES:

@@ -102,6 +102,7 @@ void sg_pause_look(struct sg_session *s) {
 static void hold(struct sg_session *s) {
     int limit_ms = s->worker->config->query_wait_timeout_ms;
     s->is_held = true;
+    sg_trace_wait(s);
     if (limit_ms > 0) {
         uv_timer_start(&s->timer, sg_session_time_up, (uint64_t)limit_ms, 0);
     } else {

@@ -5,7 +5,6 @@
 #include "pause.h"
 #include "server_config.h"
 #include "star_rules.h"
-#include "survey.h"
 #include "worker.h"
 
 #include <pthread.h>
@@ -114,7 +113,7 @@ struct sg_server *sg_server_start(uv_loop_t *loop, const struct sg_server_config
         abort();
     }
     for (int i = 0; i < server->workers_len; i++) {
-        server->workers[i] = sg_worker_start(&server->shared, server->config, on_worker_empty, server);
+        server->workers[i] = sg_worker_start(&server->shared, i, server->config, on_worker_empty, server);
     }
     return server;
 }
@@ -251,8 +250,9 @@ void sg_server_stats(const struct sg_server *server, struct sg_server_stats *ret
     *ret_stats = sum;
 }
 
-void sg_server_notes(const struct sg_server *server, enum sg_journal_kind kind, struct sg_notes *ret_notes) {
-    sg_survey_run(server->workers, server->workers_len, kind, ret_notes);
+void sg_server_survey(const struct sg_server *server, enum sg_question question, enum sg_journal_kind kind,
+                      struct sg_findings *ret_findings) {
+    sg_survey_run(server->workers, server->workers_len, question, kind, ret_findings);
 }
 
 enum sg_star sg_server_star(const struct sg_server *server, const char *user, const char *database,

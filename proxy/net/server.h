@@ -10,10 +10,11 @@
 #ifndef SEGUE_NET_SERVER_H
 #define SEGUE_NET_SERVER_H
 
-#include "journal.h"
+#include "histogram.h"
 #include "segue/error.h"
 #include "segue/rewrite.h"
 #include "socket_options.h"
+#include "survey.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -52,6 +53,7 @@ struct sg_server_config {
     size_t star_rules_len;
     bool log_connections;
     struct sg_socket_options sockets; /* of the connections that begin from now on, on both sides */
+    int stats_period_ms;              /* of the averages in SHOW STATS; 0: a minute */
     /* How clients may encrypt, and how the way to the server is; NULL: not at all. The server takes references. */
     struct sg_tls_context *client_tls, *server_tls;
 };
@@ -113,8 +115,9 @@ bool sg_server_is_paused(struct sg_server *server, const char *database);
  * many, when all workers have done it. */
 uint64_t sg_server_kill(struct sg_server *server, const char *database, uint64_t id);
 
-/* What the workers have noted since they started. Any thread but theirs; one call at a time. Blocks until each has
+/* What each worker knows (survey.h); kind: of notes. Any thread but theirs; one call at a time. Blocks until each has
  * answered, two seconds at most. */
-void sg_server_notes(const struct sg_server *server, enum sg_journal_kind kind, struct sg_notes *ret_notes);
+void sg_server_survey(const struct sg_server *server, enum sg_question question, enum sg_journal_kind kind,
+                      struct sg_findings *ret_findings);
 
 #endif

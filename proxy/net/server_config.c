@@ -12,6 +12,7 @@
 
 #define DEFAULT_PLAN_CACHE_BYTES (16u << 20)
 #define DEFAULT_STATEMENT_BYTES  (64u << 20)
+#define DEFAULT_STATS_PERIOD_MS  60000
 
 struct counted {
     struct sg_server_config config; /* first, so that one is the other */
@@ -35,6 +36,9 @@ static void fill_defaults(struct sg_server_config *config) {
     }
     if (config->plan_cache_bytes == 0) {
         config->plan_cache_bytes = DEFAULT_PLAN_CACHE_BYTES;
+    }
+    if (config->stats_period_ms <= 0) {
+        config->stats_period_ms = DEFAULT_STATS_PERIOD_MS;
     }
     if (config->session_statement_bytes == 0) {
         config->session_statement_bytes = DEFAULT_STATEMENT_BYTES;

@@ -61,6 +61,7 @@ static void on_client_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *b
         return;
     }
     sg_count(&s->worker->counters.client_bytes, (uint64_t)nread);
+    s->trace.tally->now.client_bytes += (uint64_t)nread;
     sg_session_take(s, (const uint8_t *)buf->base, (size_t)nread);
 }
 
@@ -202,6 +203,7 @@ static void on_server_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *b
     enum sg_tls_progress tls = SG_TLS_DONE;
     bool is_closed;
     sg_count(&s->worker->counters.server_bytes, len);
+    s->trace.tally->now.server_bytes += len;
     if (s->server_tls) {
         tls = sg_session_tls_read_server(s, &bytes, &len, &is_closed);
     }
@@ -252,6 +254,7 @@ void sg_session_relay(struct sg_session *s, struct sg_span first) {
         return;
     }
     s->state = SG_SESSION_RELAY;
+    sg_trace_server(s);
     sg_outq_init(&s->to_server, &s->server.stream, on_server_clear);
     s->to_server.tls = s->server_tls;
     if (s->server_tls) {
@@ -291,6 +294,7 @@ void sg_session_expect(struct sg_session *s, enum sg_expect_kind kind, enum sg_d
                        struct sg_side *side) {
     if (s->expect.len == 0) {
         s->since_ms = uv_now(&s->worker->loop);
+        sg_trace_ask(s);
     }
     sg_expect_push(&s->expect, kind, disposition, side);
     bool ends_batch = kind == SG_EXPECT_SYNC || kind == SG_EXPECT_QUERY || kind == SG_EXPECT_FUNCTION;
@@ -575,6 +579,7 @@ void sg_session_open(struct sg_worker *worker, int fd) {
     uv_timer_init(&worker->loop, &s->timer);
     s->timer.data = s;
     s->holds = 1; /* the timer */
+    sg_trace_begin(s, fd);
     bool is_open = open_client(s, fd);
     sg_outq_init(&s->to_client, &s->client.stream, on_client_clear);
     if (!is_open) {

@@ -10,6 +10,7 @@
 #include "expect.h"
 #include "facts.h"
 #include "portals.h"
+#include "trace.h"
 #include "worker.h"
 
 enum sg_session_state {
@@ -86,9 +87,10 @@ struct sg_session {
     uint64_t batch;            /* counts those */
     bool is_unsynced;          /* messages of the extended protocol were sent, and no Sync since */
     uint64_t waiting_since_ns; /* 0: the client waits for nothing */
-    uint64_t since_ms;         /* of the loop: when the session last became busy, or idle */
-    bool is_overdue;           /* what runs has been cancelled for its time */
-    bool is_replicating;       /* CopyBoth: never idle, never done */
+    struct sg_trace trace;
+    uint64_t since_ms;   /* of the loop: when the session last became busy, or idle */
+    bool is_overdue;     /* what runs has been cancelled for its time */
+    bool is_replicating; /* CopyBoth: never idle, never done */
 
     struct sg_who *who; /* session_notes.h; NULL until the StartupMessage, and for the console */
 

@@ -186,8 +186,8 @@ enum sg_verdict sg_client_decide(void *owner, const struct sg_message *m) {
     if (verdict != SG_STALL) {
         sg_facts_message_over(s);
     }
-    if (verdict != SG_STALL && (m->type == 'E' || m->type == 'Q')) {
-        sg_count(&s->worker->counters.statements, 1);
+    if (verdict != SG_STALL) {
+        sg_trace_message(s, m->type);
     }
     if (has_reply(m->type) && m->type != 'S' && verdict != SG_STALL) {
         sg_copy_stop(s);

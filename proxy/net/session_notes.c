@@ -23,8 +23,21 @@ static void rehash(struct sg_who *who) {
     who->key = XXH3_64bits(who, offsetof(struct sg_who, key));
 }
 
+static bool is_beginning(struct sg_span value, const char *word, size_t least) {
+    return value.len >= least && value.len <= strlen(word) && strncasecmp(value.ptr, word, value.len) == 0;
+}
+
+/* As the server reads the parameter: "database", or a boolean, of which a beginning is enough. */
+static const char *replication_of(struct sg_span value) {
+    if (value.len == 0 || is_beginning(value, "false", 1) || is_beginning(value, "no", 1) ||
+        is_beginning(value, "off", 2) || is_beginning(value, "0", 1)) {
+        return "none";
+    }
+    return sg_span_eq_cstr(value, "database") ? "logical" : "physical";
+}
+
 void sg_notes_introduce(struct sg_session *s, struct sg_span user, struct sg_span database,
-                        struct sg_span application_name) {
+                        struct sg_span application_name, struct sg_span replication) {
     struct sg_who *who = malloc(sizeof(*who));
     if (!who) {
         abort();
@@ -32,6 +45,7 @@ void sg_notes_introduce(struct sg_session *s, struct sg_span user, struct sg_spa
     put(who->user, user);
     put(who->database, database);
     put(who->application_name, application_name);
+    who->replication = replication_of(replication);
     rehash(who);
     s->who = who;
 }
@@ -95,6 +109,9 @@ void sg_notes_used(struct sg_session *s, struct sg_span sql, const struct sg_pla
     }
     for (size_t i = 0; used >> i && i < 64; i++) {
         const struct sg_mapping *mapping = sg_snapshot_mapping(s->pin->snapshot, i);
+        if (used >> i & 1 && s->trace.phase <= (uint8_t)mapping->phase) {
+            s->trace.phase = (uint8_t)(mapping->phase + 1);
+        }
         if (plan->used_old >> i & 1) {
             note_reference(s, sql, mapping, mapping->old_name, now_ms);
         }

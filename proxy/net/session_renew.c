@@ -123,6 +123,7 @@ static void renew(struct sg_session *s, struct sg_span name, const struct sg_ver
         send_parse(s, name, sql, v->text, disposition, side);
     }
     sg_count(&s->worker->counters.reprepared, 1);
+    s->trace.tally->now.server_parse_count++;
 }
 
 /* ---- Deciding ---- */

@@ -44,7 +44,7 @@ size_t sg_server_need(void *owner, const struct sg_message *m) {
         is_wanted = s->is_console || s->server_tls;
         break;
     case 'S':
-        is_wanted = s->has_snapshots;
+        is_wanted = true;
         break;
     case 'C':
         is_wanted = s->statements.versions > 0 && m->body_bytes < 64;
@@ -66,10 +66,12 @@ size_t sg_server_need(void *owner, const struct sg_message *m) {
 
 static enum sg_verdict on_parameter_status(struct sg_session *s, const struct sg_message *m) {
     struct sg_parameter_status status;
-    if (!s->has_snapshots || sg_parameter_status_read(m->body, m->have, &status) != SG_READ_OK) {
+    if (sg_parameter_status_read(m->body, m->have, &status) != SG_READ_OK) {
         return SG_FORWARD;
     }
-    sg_facts_setting(s, status.name, status.value, true);
+    if (s->has_snapshots) {
+        sg_facts_setting(s, status.name, status.value, true);
+    }
     if (sg_span_eq_cstr(status.name, "application_name")) {
         sg_notes_rename(s, status.value);
     }
@@ -195,7 +197,6 @@ static enum sg_verdict on_copy_in(struct sg_session *s, const struct sg_message 
 /* ---- ReadyForQuery ---- */
 
 static void end_transaction(struct sg_session *s) {
-    sg_count(&s->worker->counters.transactions, 1);
     if (s->expect.len == 0) {
         sg_portals_forget(&s->portals);
     }
@@ -210,6 +211,8 @@ static void note_latency(struct sg_session *s) {
     }
     uint64_t now_ns = uv_hrtime();
     sg_hub_latency(s->worker->seat, now_ns, now_ns - s->waiting_since_ns);
+    sg_histogram_add(&s->worker->phase_waits[s->trace.phase], (now_ns - s->waiting_since_ns) / 1000u);
+    s->trace.phase = 0;
     s->waiting_since_ns = s->expect.len > 0 ? now_ns : 0;
 }
 
@@ -217,6 +220,7 @@ static void log_in(struct sg_session *s) {
     s->is_logged_in = true;
     uv_timer_stop(&s->timer);
     sg_count(&s->worker->counters.logins, 1);
+    sg_trace_login(s);
 }
 
 /* Does this ReadyForQuery answer the entry at the front? A Sync sent while the server read COPY data was not expected
@@ -277,7 +281,11 @@ static enum sg_verdict on_ready(struct sg_session *s, const struct sg_message *m
     }
     s->is_skipping = false; /* it answers a Sync that was not expected to be answered: nothing is skipped any more */
     bool is_probe = false;
+    bool is_login = !s->is_logged_in;
     enum sg_verdict verdict = pop_ready(s, &is_probe);
+    if (!is_login) {
+        sg_trace_ready(s, status);
+    }
     s->is_answered = false;
     note_rest(s, status, is_probe);
     note_latency(s);

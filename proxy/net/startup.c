@@ -232,6 +232,7 @@ static bool choose_kind(struct sg_session *s, const struct sg_startup *startup) 
     struct sg_span user = sg_startup_param(startup, "user");
     struct sg_span database = sg_startup_param(startup, "database");
     database = database.len > 0 ? database : user;
+    sg_trace_wait(s);
     if (span_is(database, CONSOLE_DATABASE)) {
         if (!w->config->console || !w->config->control_database || user.len == 0) {
             refuse(s, SG_SQLSTATE_CANNOT_CONNECT_NOW, "the segue console is not available",
@@ -243,7 +244,7 @@ static bool choose_kind(struct sg_session *s, const struct sg_startup *startup) 
         return true;
     }
     struct sg_span application_name = sg_startup_param(startup, "application_name");
-    sg_notes_introduce(s, user, database, application_name);
+    sg_notes_introduce(s, user, database, application_name, sg_startup_param(startup, "replication"));
     if (!control || !span_is(database, control)) {
         return true;
     }
@@ -256,7 +257,6 @@ static bool choose_kind(struct sg_session *s, const struct sg_startup *startup) 
     s->has_snapshots = true;
     s->star = sg_star_rules_choose(w->config->star_rules, w->config->star_rules_len, user, database, application_name,
                                    w->config->star);
-    sg_notes_introduce(s, user, database, application_name);
     return true;
 }
 

@@ -262,6 +262,7 @@ static void on_wake(uv_async_t *async) {
         for_each_session(w, sg_session_close);
         sg_cancel_stop_all(w);
         uv_close((uv_handle_t *)&w->deadlines, NULL);
+        uv_close((uv_handle_t *)&w->stats_period, NULL);
         uv_close((uv_handle_t *)async, NULL);
         return;
     }
@@ -269,6 +270,25 @@ static void on_wake(uv_async_t *async) {
         for_each_session(w, sg_session_drain);
     }
     check_empty(w);
+}
+
+static void on_stats_period(uv_timer_t *timer);
+
+static void start_stats_period(struct sg_worker *w) {
+    uv_timer_start(&w->stats_period, on_stats_period, (uint64_t)w->config->stats_period_ms, 0);
+}
+
+static void on_stats_period(uv_timer_t *timer) {
+    struct sg_worker *w = timer->data;
+    sg_tallies_mark(&w->tallies, uv_now(&w->loop));
+    start_stats_period(w);
+}
+
+static void start_stats(struct sg_worker *w) {
+    sg_tallies_init(&w->tallies, uv_now(&w->loop));
+    uv_timer_init(&w->loop, &w->stats_period);
+    w->stats_period.data = w;
+    start_stats_period(w);
 }
 
 static void run(void *arg) {
@@ -281,13 +301,14 @@ static void wake_cb(void *arg) {
     uv_async_send(&w->wake);
 }
 
-struct sg_worker *sg_worker_start(struct sg_shared *shared, const struct sg_server_config *config,
+struct sg_worker *sg_worker_start(struct sg_shared *shared, int number, const struct sg_server_config *config,
                                   void (*on_empty)(void *arg), void *arg) {
     struct sg_worker *w = calloc(1, sizeof(*w));
     if (!w) {
         abort();
     }
     w->shared = shared;
+    w->number = number;
     w->config = sg_server_config_ref(config);
     w->on_empty = on_empty;
     w->on_empty_arg = arg;
@@ -300,6 +321,7 @@ struct sg_worker *sg_worker_start(struct sg_shared *shared, const struct sg_serv
     }
     w->wake.data = w;
     sg_deadlines_init(w);
+    start_stats(w);
     w->seat = sg_hub_attach(config->hub, wake_cb, w);
     if (uv_thread_create(&w->thread, run, w) < 0) {
         abort();
@@ -362,6 +384,7 @@ void sg_worker_free(struct sg_worker *w) {
     sg_pauses_unref(w->pauses);
     sg_survey_decline(w);
     sg_journal_free(&w->journal);
+    sg_tallies_free(&w->tallies);
     sg_rewriter_free(w->rewriter);
     sg_arena_free(&w->desk.scratch);
     sg_buf_free(&w->message);

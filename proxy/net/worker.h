@@ -8,6 +8,7 @@
 #define SEGUE_NET_WORKER_H
 
 #include "flow.h"
+#include "histogram.h"
 #include "hub_seat.h"
 #include "journal.h"
 #include "keys.h"
@@ -16,6 +17,7 @@
 #include "side.h"
 #include "statements.h"
 #include "strangers.h"
+#include "tally.h"
 #include "upstream.h"
 
 #include <pthread.h>
@@ -86,8 +88,12 @@ struct sg_shared {
     _Atomic int64_t pausing;   /* pause.h, inv. 3 */
 };
 
+/* How long clients wait, by the furthest phase of the mappings that their statements used; the first: by none. */
+#define SG_WAIT_PHASES (SG_PHASE_RETIRED + 2)
+
 struct sg_worker {
     struct sg_shared *shared;
+    int number; /* from 0 */
     /* In force. Read where it is needed, and not kept beyond a callback: a reload puts another in its place. */
     const struct sg_server_config *config;
     _Atomic(const struct sg_server_config *) next_config; /* any thread: a mailbox, holds a reference or NULL */
@@ -124,6 +130,10 @@ struct sg_worker {
     struct sg_buf copied;  /* likewise, of CopyData; empty between two chunks */
     struct sg_buf records; /* of TLS, on their way to a socket; empty between two callbacks */
     struct sg_counters counters;
+    struct sg_histogram waits;                       /* of every session, in ms of the loop's clock */
+    struct sg_histogram phase_waits[SG_WAIT_PHASES]; /* on the control database, in us */
+    struct sg_tallies tallies;
+    uv_timer_t stats_period;
     struct sg_journal journal;
     _Atomic(struct sg_survey *) survey; /* any thread: a mailbox, see survey.h */
     struct sg_cancel *cancels;          /* under way */
@@ -132,7 +142,7 @@ struct sg_worker {
     uint8_t plain_buf[SG_PLAIN_BYTES];
 };
 
-struct sg_worker *sg_worker_start(struct sg_shared *shared, const struct sg_server_config *config,
+struct sg_worker *sg_worker_start(struct sg_shared *shared, int number, const struct sg_server_config *config,
                                   void (*on_empty)(void *arg), void *arg);
 /* Any thread. Takes a reference. */
 void sg_worker_configure(struct sg_worker *worker, const struct sg_server_config *config);

@@ -17,7 +17,7 @@ def tables(schema, extra=""):
 
 
 def probes(segue):
-    return int(next(row for row in segue.console.rows("SHOW STATS") if row["name"] == "probes")["value"])
+    return int(next(row for row in segue.console.rows("SHOW COUNTERS") if row["name"] == "probes")["value"])
 
 
 class World:

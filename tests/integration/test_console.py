@@ -145,7 +145,7 @@ def test_wait_outlives_the_server(segue, cluster, database, table, direct):
 # ---- What it answers ----
 
 def test_commands_that_cannot_be_carried_out_say_why(segue, table):
-    for command, sqlstate in {"START m": "42704", "SHOW MIGRATION m": "42704", "SHOW CLIENTS": "0A000", "SELECT 1": "42601",
+    for command, sqlstate in {"START m": "42704", "SHOW MIGRATION m": "42704", "SHOW BLOCKERS m": "0A000", "SELECT 1": "42601",
                               "CREATE MIGRATION m ON t ADD COLUMN c int DEFAULT (1)": "0A000",
                               "EXPLAIN REWRITE IN elsewhere 'SELECT 1'": "42704"}.items():
         with pytest.raises(ConsoleError) as failed:
@@ -160,10 +160,10 @@ def test_show(segue):
     assert "password" not in config["control_conninfo"]
     assert segue.console.rows("SHOW VERSION")[0]["version"].startswith("segue ")
     assert segue.console.rows("SHOW DATABASES")[0]["host"] == HOST
-    before = {row["name"]: int(row["value"]) for row in segue.console.rows("SHOW STATS")}
+    before = {row["name"]: int(row["value"]) for row in segue.console.rows("SHOW COUNTERS")}
     conn = segue.connect()
     conn.cursor().execute("SELECT 1")
-    after = {row["name"]: int(row["value"]) for row in segue.console.rows("SHOW STATS")}
+    after = {row["name"]: int(row["value"]) for row in segue.console.rows("SHOW COUNTERS")}
     assert after["statements"] == before["statements"] + 1
     assert after["sessions"] > 0
     conn.close()
@@ -177,9 +177,9 @@ def test_statements_that_differ_in_literals_are_planned_once(segue, table):
     cursor = conn.cursor()
 
     def run(sql):
-        before = {row["name"]: int(row["value"]) for row in segue.console.rows("SHOW STATS")}
+        before = {row["name"]: int(row["value"]) for row in segue.console.rows("SHOW COUNTERS")}
         cursor.execute(sql)
-        after = {row["name"]: int(row["value"]) for row in segue.console.rows("SHOW STATS")}
+        after = {row["name"]: int(row["value"]) for row in segue.console.rows("SHOW COUNTERS")}
         return {name: after[name] - before[name] for name in after if name.startswith("plan") and after[name] != before[name]}
 
     for i in range(5001, 5004):
@@ -198,8 +198,8 @@ def test_the_reference_lists_the_columns(segue, table):
     page = (ROOT / "docs" / "console.md").read_text(encoding="utf-8").split("## What the answers hold")[1]
     segue.console.run(CREATE)
     for command, argument in [("SHOW MIGRATIONS", ""), ("SHOW MIGRATION", "m"), ("SHOW BACKFILL", ""), ("SHOW BARRIER", ""),
-                              ("PREFLIGHT", "m"), ("EXPLAIN REWRITE", "'SELECT 1'"), ("SHOW CONFIG", ""), ("SHOW STATS", ""),
-                              ("SHOW DATABASES", ""), ("SHOW HELP", ""), ("SHOW VERSION", "")]:
+                              ("PREFLIGHT", "m"), ("EXPLAIN REWRITE", "'SELECT 1'"), ("SHOW CONFIG", ""), ("SHOW COUNTERS", ""),
+                              ("SHOW HELP", ""), ("SHOW VERSION", "")]:
         header = psql(segue.conninfo("segue"), "--csv", "-c", f"{command} {argument}").splitlines()[0].split(",")
         told = re.sub(r"\([^)]*\)", "", re.search(rf"^\| `{command}` \| (.*) \|$", page, re.M).group(1))
         assert re.findall(r"`(\w+)`", told)[:len(header)] == header, command

@@ -154,7 +154,7 @@ def test_statements_deallocated_by_sql_leave_nothing_behind(start_segue, databas
     assert wire.query("BEGIN; DEALLOCATE nothing").error.sqlstate == "26000"
     assert wire.query("DEALLOCATE kept").error.sqlstate == "25P02", "a failed transaction ends no statement"
     wire.query("ROLLBACK")
-    stats = {row["name"]: row["value"] for row in segue.console.rows("SHOW STATS")}
+    stats = {row["name"]: row["value"] for row in segue.console.rows("SHOW COUNTERS")}
     assert int(stats["prepared_statements"]) == 1
     assert wire.run("kept").rows == [("1",)]
     wire.close()

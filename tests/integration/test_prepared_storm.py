@@ -180,5 +180,5 @@ def test_storm(cluster, database, segue, direct):
             wire.close()
     twin.close()
     cluster.drop_database(twin_name)
-    reprepared = next(int(row["value"]) for row in segue.console.rows("SHOW STATS") if row["name"] == "reprepared")
+    reprepared = next(int(row["value"]) for row in segue.console.rows("SHOW COUNTERS") if row["name"] == "reprepared")
     assert reprepared >= SESSIONS

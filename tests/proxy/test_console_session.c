@@ -229,7 +229,8 @@ Test(console_session, nothing_is_done_when_a_later_command_cannot_be_read) {
 
 Test(console_session, a_command_that_fails_stops_the_query) {
     log_in();
-    cr_expect_str_eq(ask("show version; show clients; reload"), "T(version) D(" VERSION ") C(SHOW) E(ERROR 0A000) ZI");
+    cr_expect_str_eq(ask("show version; show blockers m; reload"),
+                     "T(version) D(" VERSION ") C(SHOW) E(ERROR 0A000) ZI");
     cr_expect_eq(requests, 0);
 }
 
@@ -310,7 +311,7 @@ Test(console_session, a_command_without_rows_has_no_data) {
 
 Test(console_session, rows_in_portions) {
     log_in();
-    put_parse("", "show databases; ");
+    put_parse("", "show version; ");
     put_bind("", "");
     put_execute("", 1);
     put_execute("", 1);
@@ -320,7 +321,7 @@ Test(console_session, rows_in_portions) {
     put_execute("", 2);
     put_plain('H');
     send_all();
-    cr_expect_str_eq(read_ready(1), "1 2 D(*,127.0.0.1,1) C(SHOW) C(SHOW) ZI");
+    cr_expect_str_eq(read_ready(1), "1 2 D(" VERSION ") C(SHOW) C(SHOW) ZI");
     answer[0] = '\0';
     while (read_message() != 's')
         ;
@@ -335,7 +336,7 @@ Test(console_session, rows_in_portions) {
 /* pgjdbc with a fetch size: each portion has a Sync of its own, in what the driver takes for a transaction. */
 Test(console_session, a_named_portal_outlives_sync) {
     log_in();
-    put_parse("s", "show databases");
+    put_parse("s", "show version");
     put_bind("c1", "s");
     put_execute("c1", 1);
     put_plain('S');
@@ -345,7 +346,7 @@ Test(console_session, a_named_portal_outlives_sync) {
     put_execute("c1", 1);
     put_plain('S');
     send_all();
-    cr_expect_str_eq(read_ready(3), "1 2 D(*,127.0.0.1,1) C(SHOW) ZI C(SHOW) ZI 3 E(ERROR 34000) ZI");
+    cr_expect_str_eq(read_ready(3), "1 2 D(" VERSION ") C(SHOW) ZI C(SHOW) ZI 3 E(ERROR 34000) ZI");
 }
 
 Test(console_session, an_error_skips_to_sync) {
