@@ -277,6 +277,26 @@ static void apply_overrides(struct loader *loader, const struct sg_config_overri
     loader->name = file;
 }
 
+static void fault_of(struct loader *loader, const char *key, const char *message) {
+    int line = loader->key_lines[sg_config_key_find(key)];
+    loader->name = line ? loader->file : NULL;
+    fault(loader, line, "%s", message);
+    loader->name = loader->file;
+}
+
+static void check_auth(struct loader *loader) {
+    const struct sg_config *config = loader->config;
+    bool has_secrets = config->auth_file[0] || config->auth_user[0];
+    bool wants_secrets = strcmp(config->auth_type, "scram-sha-256") == 0 || strcmp(config->auth_type, "md5") == 0;
+    if (wants_secrets && !has_secrets)
+        fault_of(loader, "auth_type", "auth_type: nobody could log in without secrets; give auth_file or auth_user");
+    if (strcmp(config->auth_type, "cert") == 0 &&
+        (!config->client_tls_ca_file[0] || strcmp(config->client_tls_sslmode, "disable") == 0))
+        fault_of(loader, "auth_type", "auth_type = cert needs client_tls_sslmode and client_tls_ca_file");
+    if (strcmp(config->auth_type, "hba") == 0)
+        fault_of(loader, "auth_type", "auth_type = hba is not supported yet");
+}
+
 /* What only the whole can be judged by. */
 static void check_whole(struct loader *loader, const struct sg_config *defaults) {
     struct sg_config *config = loader->config;
@@ -293,6 +313,7 @@ static void check_whole(struct loader *loader, const struct sg_config *defaults)
     loader->name = loader->line ? loader->file : NULL;
     if (config->control_conninfo[0])
         conninfo_check(loader, "control_conninfo", config->control_conninfo, false);
+    check_auth(loader);
     loader->name = loader->file;
     if (!loader->database_seen)
         fault(loader, 0, "no database to go to: give a [databases] section or --upstream");

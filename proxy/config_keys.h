@@ -22,10 +22,11 @@
     X(INT,     max_client_conn, "1000", 1, 1000000, RELOAD, "Client connections at a time; one more is refused with 53300") \
     X(INT,     workers, "0", 0, 256, RESTART, "Worker loops, a thread each; 0 is one for each processor")              \
     /* who may connect */                                                                                              \
-    X(CHOICE,  auth_type, "passthrough", "passthrough|trust|scram-sha-256|cert|hba", 0, LATER, "How clients are authenticated. `passthrough`: by the server itself, the exchange is relayed") \
-    X(TEXT,    auth_file, "", 0, 0, LATER, "File of users and secrets")                                                \
-    X(TEXT,    auth_query, "", 0, 0, LATER, "Query that reads a user's secret")                                        \
-    X(TEXT,    auth_user, "", 0, 0, LATER, "Role that runs `auth_query`")                                              \
+    X(CHOICE,  auth_type, "passthrough", "passthrough|trust|scram-sha-256|md5|cert|hba", 0, RELOAD, "How clients are authenticated. `passthrough`: by the server itself, the exchange is relayed; see authentication.md") \
+    X(TEXT,    auth_file, "", 0, 0, RELOAD, "File of users and secrets, in PgBouncer's format")                        \
+    X(TEXT,    auth_query, "SELECT rolname, CASE WHEN rolvaliduntil < now() THEN NULL ELSE rolpassword END FROM pg_authid WHERE rolname = $1 AND rolcanlogin", 0, 0, RELOAD, "Query that reads the secret of a user who is not in `auth_file`: name and secret") \
+    X(TEXT,    auth_user, "", 0, 0, RELOAD, "Role that runs `auth_query`; empty: it is not run")                       \
+    X(TEXT,    auth_dbname, "", 0, 0, RELOAD, "Database it is run in; empty: the client's")                           \
     X(TEXT,    auth_hba_file, "", 0, 0, LATER, "Host-based authentication rules, for `auth_type = hba`")               \
     X(TEXT,    admin_users, "", 0, 0, RELOAD, "Roles that may do everything in the console, comma-separated; empty is the control role") \
     X(TEXT,    stats_users, "", 0, 0, RELOAD, "Roles that may only look (SHOW) in the console, comma-separated")      \

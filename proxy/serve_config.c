@@ -1,5 +1,6 @@
 #include "proxy/serve_config.h"
 
+#include "proxy/auth/auth.h"
 #include "proxy/log.h"
 #include "proxy/net/star_rules.h"
 #include "proxy/tls.h"
@@ -94,12 +95,38 @@ static int whole_seconds(int64_t ms) {
     return (int)((ms + 999) / 1000);
 }
 
+/* Whatever is wrong is logged; *reterr says that something is. */
+static bool read_auth(const struct sg_config *config, const struct sg_auth **ret_auth, struct sg_error *reterr) {
+    struct sg_auth_settings settings = {
+        .method = SG_AUTH_PASSTHROUGH,
+        .file = config->auth_file,
+        .query = config->auth_query,
+        .query_user = config->auth_user,
+        .query_database = config->auth_dbname,
+        .conninfo = config->databases[0].conninfo,
+        .sslmode = config->server_tls_sslmode,
+        .sslrootcert = config->server_tls_ca_file,
+        .sslcert = config->server_tls_cert_file,
+        .sslkey = config->server_tls_key_file,
+        .timeout_ms = (int)config->server_connect_timeout,
+    };
+    struct sg_config_faults faults = {0};
+    sg_auth_method_from_name(config->auth_type, &settings.method); /* the key's words are the methods' names */
+    *ret_auth = sg_auth_new(&settings, &faults);
+    for (size_t i = 0; i < faults.len; i++)
+        sg_log(SG_LOG_ERROR, "%s:%d: %s", faults.list[i].file, faults.list[i].line, faults.list[i].message);
+    if (faults.len > 0)
+        sg_error_set(reterr, SG_SQLSTATE_INVALID_PARAMETER_VALUE, "auth_file %s cannot be used", config->auth_file);
+    sg_config_faults_free(&faults);
+    return *ret_auth != NULL;
+}
+
 bool sg_serve_settings(const struct sg_config *config, struct sg_server_config *server, struct sg_error *reterr) {
-    if (!read_client_tls(config, &server->client_tls, reterr))
-        return false;
-    if (!read_server_tls(config, &server->server_tls, reterr)) {
+    if (!read_client_tls(config, &server->client_tls, reterr) ||
+        !read_server_tls(config, &server->server_tls, reterr) || !read_auth(config, &server->auth, reterr)) {
         sg_tls_context_unref(server->client_tls);
-        server->client_tls = NULL;
+        sg_tls_context_unref(server->server_tls);
+        server->client_tls = server->server_tls = NULL;
         return false;
     }
     server->star = SG_STAR_BOTH;
@@ -137,5 +164,6 @@ bool sg_serve_settings(const struct sg_config *config, struct sg_server_config *
 void sg_serve_settings_free(struct sg_server_config *server) {
     sg_tls_context_unref(server->client_tls);
     sg_tls_context_unref(server->server_tls);
+    sg_auth_unref(server->auth);
     free((void *)server->star_rules);
 }

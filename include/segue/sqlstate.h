@@ -11,6 +11,7 @@
     X(IN_FAILED_SQL_TRANSACTION, "25P02")        \
     X(IDLE_IN_TRANSACTION_TIMEOUT, "25P03")      \
     X(INVALID_AUTHORIZATION, "28000")            \
+    X(INVALID_PASSWORD, "28P01")                 \
     X(SYNTAX_ERROR, "42601")                     \
     X(INSUFFICIENT_PRIVILEGE, "42501")           \
     X(UNDEFINED_TABLE, "42P01")                  \

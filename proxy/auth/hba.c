@@ -44,7 +44,7 @@ bool sg_hba_make_pattern(struct sg_hba *hba, const struct sg_hba_line *line, str
     if (token->text[0] != '/') {
         return true;
     }
-    token->pattern = sg_pattern_new(token->text + 1, why, sizeof(why));
+    token->pattern = sg_hba_pattern_new(token->text + 1, why, sizeof(why));
     if (!token->pattern) {
         sg_config_faults_add(faults, line->file, line->number, "invalid regular expression \"%s\": %s", token->text + 1,
                              why);
@@ -375,9 +375,9 @@ void sg_hba_unref(struct sg_hba *hba) {
         return;
     }
     while (hba->patterns) {
-        struct sg_pattern *pattern = hba->patterns;
+        struct sg_hba_pattern *pattern = hba->patterns;
         hba->patterns = pattern->next;
-        sg_pattern_free(pattern);
+        sg_hba_pattern_free(pattern);
     }
     sg_arena_free(&hba->arena);
     free(hba);

@@ -47,7 +47,7 @@ static enum sg_hba_answer is_user_token(const struct sg_hba_token *token, const 
     if (is_keyword(token, "all")) {
         return SG_HBA_YES;
     }
-    return answer(token->pattern ? sg_pattern_matches(token->pattern, user, NULL) : strcmp(token->text, user) == 0);
+    return answer(token->pattern ? sg_hba_pattern_matches(token->pattern, user, NULL) : strcmp(token->text, user) == 0);
 }
 
 enum sg_hba_answer sg_hba_is_user(const struct sg_hba_field *field, const char *user,
@@ -76,7 +76,7 @@ static enum sg_hba_answer is_database_token(const struct sg_hba_token *token, co
     if (is_keyword(token, "replication")) {
         return SG_HBA_NO;
     }
-    return answer(token->pattern ? sg_pattern_matches(token->pattern, database, NULL)
+    return answer(token->pattern ? sg_hba_pattern_matches(token->pattern, database, NULL)
                                  : strcmp(token->text, database) == 0);
 }
 

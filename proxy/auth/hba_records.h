@@ -32,7 +32,7 @@ struct sg_hba {
     struct sg_hba_mapping *mappings;
     size_t mappings_len;
     struct sg_hba_needs needs;
-    struct sg_pattern *patterns; /* all of them, to be freed */
+    struct sg_hba_pattern *patterns; /* all of them, to be freed */
     struct sg_arena arena;
     _Atomic unsigned refs;
 };

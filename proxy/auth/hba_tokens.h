@@ -18,8 +18,8 @@
 
 struct sg_hba_token {
     const char *text;
-    bool is_quoted;             /* begins with a quote: no keyword, no +role, no @file */
-    struct sg_pattern *pattern; /* of a text that begins with a slash, where a pattern may stand; otherwise NULL */
+    bool is_quoted;                 /* begins with a quote: no keyword, no +role, no @file */
+    struct sg_hba_pattern *pattern; /* of a text that begins with a slash, where a pattern may stand; otherwise NULL */
 };
 struct sg_hba_field {
     struct sg_hba_token *tokens;

@@ -79,7 +79,7 @@ enum sg_hba_answer sg_hba_map(const struct sg_hba *hba, const struct sg_hba_rule
         const struct sg_hba_mapping *mapping = &hba->mappings[i];
         struct sg_span group = {NULL, 0};
         bool fits = strcmp(mapping->map, rule->map) == 0 &&
-                    (mapping->system_user.pattern ? sg_pattern_matches(mapping->system_user.pattern, name, &group)
+                    (mapping->system_user.pattern ? sg_hba_pattern_matches(mapping->system_user.pattern, name, &group)
                                                   : strcmp(mapping->system_user.text, name) == 0);
         enum sg_hba_answer found = fits ? is_mapped_user(&mapping->user, group, user.text, client) : SG_HBA_NO;
         if (found != SG_HBA_NO) {

@@ -122,7 +122,7 @@ static void translate(struct translation *t, const char *p) {
     sg_buf_put_u8(&t->out, 0);
 }
 
-struct sg_pattern *sg_pattern_new(const char *text, char *why, size_t why_size) {
+struct sg_hba_pattern *sg_hba_pattern_new(const char *text, char *why, size_t why_size) {
     struct translation t = {.repeats = 1, .error = strlen(text) > PATTERN_MAX_BYTES ? "so long a pattern" : NULL};
     if (!t.error) {
         translate(&t, text);
@@ -132,7 +132,7 @@ struct sg_pattern *sg_pattern_new(const char *text, char *why, size_t why_size) 
         sg_buf_free(&t.out);
         return NULL;
     }
-    struct sg_pattern *pattern = calloc(1, sizeof(*pattern));
+    struct sg_hba_pattern *pattern = calloc(1, sizeof(*pattern));
     if (!pattern) {
         abort();
     }
@@ -146,14 +146,14 @@ struct sg_pattern *sg_pattern_new(const char *text, char *why, size_t why_size) 
     return NULL;
 }
 
-void sg_pattern_free(struct sg_pattern *pattern) {
+void sg_hba_pattern_free(struct sg_hba_pattern *pattern) {
     if (pattern) {
         regfree(&pattern->compiled);
         free(pattern);
     }
 }
 
-bool sg_pattern_matches(const struct sg_pattern *pattern, const char *text, struct sg_span *ret_group) {
+bool sg_hba_pattern_matches(const struct sg_hba_pattern *pattern, const char *text, struct sg_span *ret_group) {
     regmatch_t found[2];
     if (regexec(&pattern->compiled, text, 2, found, 0) != 0) {
         return false;

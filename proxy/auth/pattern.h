@@ -10,16 +10,16 @@
 #include <regex.h>
 #include <stdbool.h>
 
-struct sg_pattern {
-    struct sg_pattern *next; /* of its owner's */
-    regex_t compiled;        /* any thread */
+struct sg_hba_pattern {
+    struct sg_hba_pattern *next; /* of its owner's */
+    regex_t compiled;            /* any thread */
 };
 
-/* NULL and a reason that fits: not one. Freed by sg_pattern_free. */
-struct sg_pattern *sg_pattern_new(const char *text, char *why, size_t why_size);
-void sg_pattern_free(struct sg_pattern *pattern);
+/* NULL and a reason that fits: not one. Freed by sg_hba_pattern_free. */
+struct sg_hba_pattern *sg_hba_pattern_new(const char *text, char *why, size_t why_size);
+void sg_hba_pattern_free(struct sg_hba_pattern *pattern);
 
 /* ret_group: what the first group matched, ptr NULL when there is none; may be NULL. */
-bool sg_pattern_matches(const struct sg_pattern *pattern, const char *text, struct sg_span *ret_group);
+bool sg_hba_pattern_matches(const struct sg_hba_pattern *pattern, const char *text, struct sg_span *ret_group);
 
 #endif

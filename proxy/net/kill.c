@@ -17,8 +17,8 @@ struct kill {
 
 /* Clients that have logged in, or are about to; not who cancels a query, nor who has said goodbye. */
 static bool is_meant(const struct sg_session *s, const struct kill *kill) {
-    bool is_session =
-        s->who && (s->state == SG_SESSION_START || s->state == SG_SESSION_DIAL || s->state == SG_SESSION_RELAY);
+    bool is_session = s->who && (s->state == SG_SESSION_START || s->state == SG_SESSION_AUTH ||
+                                 s->state == SG_SESSION_DIAL || s->state == SG_SESSION_RELAY);
     if (kill->id != 0) {
         return is_session && s->id == kill->id;
     }

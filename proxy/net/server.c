@@ -7,6 +7,8 @@
 #include "star_rules.h"
 #include "worker.h"
 
+#include "proxy/auth/lookup.h"
+
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -70,6 +72,7 @@ static void on_drained(uv_async_t *async) {
 }
 
 static void free_server(struct sg_server *server) {
+    sg_lookups_free(server->shared.lookups);
     sg_server_config_unref(server->config);
     sg_pauses_unref(server->pauses);
     pthread_mutex_destroy(&server->config_lock);
@@ -94,6 +97,7 @@ struct sg_server *sg_server_start(uv_loop_t *loop, const struct sg_server_config
     pthread_mutex_init(&server->config_lock, NULL);
     server->config = sg_server_config_new(config);
     sg_keys_init(&server->shared.keys);
+    server->shared.lookups = sg_lookups_new();
     upstream.connect_timeout_ms =
         config->server_connect_timeout_ms > 0 ? (unsigned)config->server_connect_timeout_ms : 0;
     server->shared.upstream = upstream;

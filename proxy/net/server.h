@@ -26,6 +26,7 @@ struct sg_console;
 struct sg_star_rule;
 struct sg_server;
 
+struct sg_auth;
 struct sg_tls_context;
 
 struct sg_server_config {
@@ -56,6 +57,7 @@ struct sg_server_config {
     int stats_period_ms;              /* of the averages in SHOW STATS; 0: a minute */
     /* How clients may encrypt, and how the way to the server is; NULL: not at all. The server takes references. */
     struct sg_tls_context *client_tls, *server_tls;
+    const struct sg_auth *auth; /* how clients are authenticated; NULL: by the server. A reference is taken */
 };
 
 /* Binds, starts the workers and accepts. The config's strings are copied. NULL and *reterr when an address cannot be

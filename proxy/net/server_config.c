@@ -2,6 +2,7 @@
 
 #include "star_rules.h"
 
+#include "proxy/auth/auth.h"
 #include "proxy/tls.h"
 #include "segue/protocol.h"
 
@@ -58,6 +59,7 @@ const struct sg_server_config *sg_server_config_new(const struct sg_server_confi
     own->control_database = copy(given->control_database);
     own->client_tls = sg_tls_context_ref(given->client_tls);
     own->server_tls = sg_tls_context_ref(given->server_tls);
+    own->auth = sg_auth_ref(given->auth);
     own->star_rules = sg_star_rules_copy(given->star_rules, given->star_rules_len);
     fill_defaults(own);
     atomic_init(&counted->refs, 1);
@@ -81,6 +83,7 @@ void sg_server_config_unref(const struct sg_server_config *config) {
     free((char *)own->control_database);
     sg_tls_context_unref(own->client_tls);
     sg_tls_context_unref(own->server_tls);
+    sg_auth_unref(own->auth);
     sg_star_rules_free((struct sg_star_rule *)own->star_rules, own->star_rules_len);
     free(counted);
 }

@@ -2,7 +2,7 @@
  * The life of a session.
  *
  *   sg_session_open --> START --sg_startup_feed--> DIAL --sg_session_relay--> RELAY
- *                         |  \                      |                         |   |
+ *                         |  \    \--> AUTH --^     |                         |   |
  *                         |   \--CancelRequest--> CANCEL                      |   |
  *                         |                         |  cancel is through      |   |
  *                         |                         v                         |   |
@@ -28,6 +28,7 @@
 
 #include "pause.h"
 #include "proxy/log.h"
+#include "session_auth.h"
 #include "session_cancel.h"
 #include "session_copy.h"
 #include "session_facts.h"
@@ -76,6 +77,8 @@ void sg_session_take(struct sg_session *s, const uint8_t *bytes, size_t len) {
     } else if (s->state == SG_SESSION_START && len > 0) {
         sg_buf_put(&s->rest, bytes, len);
         sg_startup_feed(s);
+    } else if (s->state == SG_SESSION_AUTH && len > 0) {
+        sg_session_auth_take(s, bytes, len);
     } else if (s->state == SG_SESSION_RELAY && len > 0) {
         relay_client(s, bytes, len);
     }
@@ -170,8 +173,8 @@ static void relay_server(struct sg_session *s, const uint8_t *chunk, size_t len)
         not_a_server(s);
         return;
     }
-    if (result == SG_FEED_STOPPED && s->is_console) {
-        sg_startup_to_console(s);
+    if (result == SG_FEED_STOPPED && (s->is_console || s->login)) {
+        (s->login ? sg_session_auth_failed : sg_startup_to_console)(s);
         return;
     }
     if (result == SG_FEED_BAD) {
@@ -277,6 +280,9 @@ void sg_session_relay(struct sg_session *s, struct sg_span first) {
     uv_buf_t buf = uv_buf_init((char *)first.ptr, (unsigned)first.len);
     sg_outq_write(&s->to_server, &buf, 1);
     read_server(s, true);
+    if (sg_session_auth_relay(s)) {
+        return;
+    }
     struct sg_buf rest = s->rest;
     s->rest = (struct sg_buf){0};
     relay_client(s, rest.data, rest.len);
@@ -286,51 +292,6 @@ void sg_session_relay(struct sg_session *s, struct sg_span first) {
 bool sg_session_is_idle(const struct sg_session *s) {
     return s->tx_status == 'I' && s->expect.len == 0 && !s->is_stalled &&
            sg_scanner_at_boundary(&s->from_client.scanner);
-}
-
-/* ---- Expectations ---- */
-
-void sg_session_expect(struct sg_session *s, enum sg_expect_kind kind, enum sg_disposition disposition,
-                       struct sg_side *side) {
-    if (s->expect.len == 0) {
-        s->since_ms = uv_now(&s->worker->loop);
-        sg_trace_ask(s);
-    }
-    sg_expect_push(&s->expect, kind, disposition, side);
-    bool ends_batch = kind == SG_EXPECT_SYNC || kind == SG_EXPECT_QUERY || kind == SG_EXPECT_FUNCTION;
-    s->is_batch_start = ends_batch;
-    s->batch += ends_batch;
-    if (kind == SG_EXPECT_SYNC || !ends_batch) {
-        s->is_unsynced = kind != SG_EXPECT_SYNC; /* a Query inside a batch does not end it */
-    }
-    if (s->waiting_since_ns == 0 && s->has_snapshots) {
-        s->waiting_since_ns = uv_hrtime();
-    }
-    if (!s->is_skipping) {
-        return;
-    }
-    /* The server drops everything but Sync. */
-    struct sg_expectation skipped;
-    while (!sg_expect_is_front(&s->expect, SG_EXPECT_SYNC) && sg_expect_pop(&s->expect, &skipped)) {
-        sg_session_discard(s, &skipped);
-    }
-    s->is_skipping = s->expect.len == 0;
-}
-
-void sg_session_discard(struct sg_session *s, struct sg_expectation *entry) {
-    if (!entry->side) {
-        return;
-    }
-    if (entry->side->is_probe) {
-        sg_probe_skipped(s);
-    }
-    if (entry->side->version) {
-        sg_statements_undo(&s->statements, entry->side->version);
-        entry->side->version = NULL;
-    }
-    sg_sql_undo(s, entry->side);
-    sg_worker_side_free(s->worker, entry->side);
-    entry->side = NULL;
 }
 
 /* ---- Ends ---- */
@@ -487,6 +448,7 @@ void sg_session_fatal(struct sg_session *s, const struct sg_error *err) {
     if (s->dial) {
         sg_dial_cancel(s->dial);
     }
+    sg_session_auth_end(s);
     begin_flush(s);
 }
 
@@ -497,6 +459,7 @@ void sg_session_close(struct sg_session *s) {
     s->state = SG_SESSION_CLOSED;
     sg_session_cancel_stop(s);
     s->is_held = false;
+    sg_session_auth_end(s);
     if (s->dial) {
         sg_dial_cancel(s->dial);
     }

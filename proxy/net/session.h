@@ -15,6 +15,7 @@
 
 enum sg_session_state {
     SG_SESSION_START,
+    SG_SESSION_AUTH,
     SG_SESSION_DIAL,
     SG_SESSION_CANCEL,
     SG_SESSION_RELAY,
@@ -25,6 +26,7 @@ enum sg_session_state {
 
 struct sg_copy_stream;
 struct sg_session_cancel;
+struct sg_login;
 
 enum sg_probe_state { SG_PROBE_NONE, SG_PROBE_ASKED, SG_PROBE_ANSWERED, SG_PROBE_FAILED, SG_PROBE_SKIPPED };
 
@@ -52,9 +54,10 @@ struct sg_session {
     struct sg_flow from_client, from_server;
     struct sg_buf rest; /* read from the client, not yet taken by from_client */
     struct sg_dial *dial;
-    char *console_user; /* is_console: who logs in */
-    uv_timer_t timer;   /* login, later the end */
-    unsigned holds;     /* handles and callbacks that still refer to the session */
+    char *console_user;     /* is_console: who logs in */
+    struct sg_login *login; /* session_auth.c, until AuthenticationOk. NULL: the server alone authenticates */
+    uv_timer_t timer;       /* login, later the end */
+    unsigned holds;         /* handles and callbacks that still refer to the session */
 
     bool is_server_open, is_client_open;
     bool is_client_reading, is_server_reading;
@@ -153,9 +156,12 @@ void sg_session_take(struct sg_session *s, const uint8_t *bytes, size_t len);
 void sg_startup_feed(struct sg_session *s);
 /* FATAL 57P03, for who comes while the process is about to end (startup.c). */
 void sg_startup_refuse_shutdown(struct sg_session *s);
+/* Bytes after the last start-up packet are in rest, if any: on to the server. first: its packet, taken over
+ * (startup.c). */
+void sg_startup_dial(struct sg_session *s, struct sg_buf first);
 /* Both streams are open: from here on messages are relayed. first: the StartupMessage for the server. */
 void sg_session_relay(struct sg_session *s, struct sg_span first);
-/* AuthenticationOk came for a console client (startup.c). */
+/* AuthenticationOk came, or is due, for a console client (startup.c). */
 void sg_startup_to_console(struct sg_session *s);
 /* Drops the hold taken for a callback; may free the session. */
 void sg_session_release(struct sg_session *s);

@@ -20,7 +20,7 @@ void sg_session_drain(struct sg_session *s) {
     }
     /* Replication is never between two transactions: it goes on from where it was, elsewhere. */
     bool may_end = !s->is_logged_in || s->is_replicating || s->is_held || sg_session_is_idle(s);
-    if (s->state != SG_SESSION_RELAY || !may_end || s->is_client_bye) {
+    if ((s->state != SG_SESSION_RELAY && s->state != SG_SESSION_AUTH) || !may_end || s->is_client_bye) {
         return;
     }
     struct sg_error err = {0};

@@ -1,5 +1,6 @@
 #include "session_reply.h"
 
+#include "session_auth.h"
 #include "session_facts.h"
 #include "session_tls.h"
 
@@ -102,6 +103,10 @@ static enum sg_verdict say_renewal_error(struct sg_session *s) {
 
 enum sg_verdict sg_reply_error(struct sg_session *s, const struct sg_message *m) {
     struct sg_expectation front;
+    if (s->login) {
+        sg_session_auth_note_error(s, m);
+        return SG_FORWARD;
+    }
     if (!s->is_logged_in && sg_session_tls_explain(s, m)) {
         return SG_ABSORB;
     }

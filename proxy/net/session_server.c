@@ -14,6 +14,7 @@
  *
  * A reply that the front cannot have caused is forwarded and changes nothing: the client is the judge of such a server.
  */
+#include "session_auth.h"
 #include "session_cancel.h"
 #include "session_copy.h"
 #include "session_facts.h"
@@ -41,7 +42,7 @@ size_t sg_server_need(void *owner, const struct sg_message *m) {
         is_wanted = true;
         break;
     case 'R':
-        is_wanted = s->is_console || s->server_tls;
+        is_wanted = s->is_console || s->server_tls || s->login;
         break;
     case 'S':
         is_wanted = true;
@@ -54,7 +55,7 @@ size_t sg_server_need(void *owner, const struct sg_message *m) {
     case 'E':
     case 'G':
     case 'N':
-        is_wanted = s->expect.first_side != NULL || (!s->is_logged_in && s->server_tls);
+        is_wanted = s->expect.first_side != NULL || (!s->is_logged_in && s->server_tls) || s->login;
         break;
     default:
         break;
@@ -104,6 +105,9 @@ static enum sg_verdict on_backend_key(struct sg_session *s, const struct sg_mess
 
 static enum sg_verdict on_authentication(struct sg_session *s, const struct sg_message *m) {
     int32_t code = -1;
+    if (s->login) {
+        return sg_session_auth_answer(s, m);
+    }
     bool is_read = (s->is_console || s->server_tls) && sg_auth_read(m->body, m->have, &code) == SG_READ_OK;
     if (is_read && code == 10 && s->server_tls && sg_session_tls_unbind(s, m)) { /* AuthenticationSASL */
         return SG_ABSORB;
@@ -422,6 +426,8 @@ enum sg_verdict sg_server_decide(void *owner, const struct sg_message *m) {
         return on_backend_key(s, m);
     case 'R':
         return on_authentication(s, m);
+    case 'v':
+        return s->login ? SG_ABSORB : SG_FORWARD; /* the client has agreed on the version with segue */
     default:
         return SG_FORWARD;
     }

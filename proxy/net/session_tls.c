@@ -116,9 +116,9 @@ bool sg_session_tls_explain(struct sg_session *s, const struct sg_message *m) {
     sg_msg_begin(out, m->type);
     sg_buf_put(out, m->body, m->have - 1);
     sg_buf_put_u8(out, 'H');
-    sg_buf_put_cstr(
-        out, "Connect with channel_binding=disable: between client and server stands segue, and both its sides are "
-             "encrypted.");
+    sg_buf_put_cstr(out,
+                    "Connect with channel_binding=disable, or have segue authenticate its clients itself (auth_type = "
+                    "scram-sha-256): between client and server stands segue, and both its sides are encrypted.");
     sg_buf_put_u8(out, 0);
     sg_msg_end(out);
     sg_flow_emit(&s->from_server, out->data, out->len);

@@ -8,12 +8,14 @@
  * forwarded
  *                                               +--> any other: plain relay
  *
- * The exchange of authentication messages is relayed like everything else; nothing here looks into it.
+ * Then session_auth.c: either segue authenticates the client, or the exchange of authentication messages is relayed
+ * like everything else, and nothing looks into it.
  */
 #include "session.h"
 
 #include "cancel.h"
 #include "pause.h"
+#include "session_auth.h"
 #include "session_cancel.h"
 #include "session_notes.h"
 #include "session_tls.h"
@@ -93,8 +95,7 @@ static void on_dialled(struct sg_dial *base, int status) {
     sg_session_release(s);
 }
 
-/* first is taken over. */
-static void dial_upstream(struct sg_session *s, struct sg_buf first) {
+void sg_startup_dial(struct sg_session *s, struct sg_buf first) {
     struct dial *dial = calloc(1, sizeof(*dial));
     if (!dial) {
         abort();
@@ -156,8 +157,10 @@ void sg_startup_to_console(struct sg_session *s) {
     if (tls) {
         sg_tls_collect(tls, NULL); /* the buffer stays with this thread */
     }
-    uv_buf_t terminate = uv_buf_init((char[]){'X', 0, 0, 0, 4}, 5);
-    sg_outq_write(&s->to_server, &terminate, 1);
+    if (s->is_server_open) {
+        uv_buf_t terminate = uv_buf_init((char[]){'X', 0, 0, 0, 4}, 5);
+        sg_outq_write(&s->to_server, &terminate, 1);
+    }
     sg_session_close(s); /* takes ours out of the loop before the other thread touches the socket */
     int flags = fcntl(fd, F_GETFL);
     fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
@@ -282,6 +285,7 @@ static void on_startup_message(struct sg_session *s, const struct sg_startup *st
     if ((is_new && (!admit(s) || !choose_kind(s, startup))) || sg_pause_holds_login(s)) {
         return;
     }
+    sg_session_auth_open(s, startup);
     struct sg_buf first = {0};
     if (s->is_console) {
         first = console_startup(s, startup);
@@ -293,7 +297,7 @@ static void on_startup_message(struct sg_session *s, const struct sg_startup *st
     if (s->rest.len == 0) {
         sg_buf_free(&s->rest);
     }
-    dial_upstream(s, first);
+    sg_session_auth_start(s, first);
 }
 
 /* A TLS record instead of a packet: nobody asked, so it is the very first byte. */

@@ -32,6 +32,7 @@
 struct sg_cancel;
 struct sg_cancel_order;
 struct sg_pauses;
+struct sg_lookups;
 struct sg_session;
 struct sg_survey;
 
@@ -83,9 +84,10 @@ static inline void sg_count(_Atomic uint64_t *counter, uint64_t n) {
 struct sg_shared {
     struct sg_upstream upstream;
     struct sg_keys keys;
-    _Atomic uint64_t sessions; /* logged in or logging in */
-    _Atomic uint64_t last_id;  /* of a session */
-    _Atomic int64_t pausing;   /* pause.h, inv. 3 */
+    _Atomic uint64_t sessions;  /* logged in or logging in */
+    _Atomic uint64_t last_id;   /* of a session */
+    _Atomic int64_t pausing;    /* pause.h, inv. 3 */
+    struct sg_lookups *lookups; /* threads that run auth_query */
 };
 
 /* How long clients wait, by the furthest phase of the mappings that their statements used; the first: by none. */

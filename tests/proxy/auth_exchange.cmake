@@ -1,0 +1,3 @@
+segue_unit_test(test_auth_scram SOURCES test_auth_scram.c LINKS segue_proxy)
+segue_unit_test(test_auth_exchange SOURCES test_auth_exchange.c LINKS segue_proxy)
+segue_unit_test(test_auth_userlist SOURCES test_auth_userlist.c LINKS segue_proxy)
