@@ -44,27 +44,35 @@ static bytes16 load(const char *p) {
     return v;
 }
 
-/* The first place from p on. Setting bit 5 folds letters; it also makes a few other bytes look alike, which match_at
- * sorts out. */
+/* The first of 16 places. Setting bit 5 folds letters; it also makes a few other bytes look alike, which match_at sorts
+ * out. */
+static const char *find_in_block(struct sg_span text, const char *p, struct sg_needle needle) {
+    const bytes16 bit = splat(0x20);
+    const bytes16 first = splat((uint8_t)needle.ptr[0] | 0x20);
+    const bytes16 last = splat((uint8_t)needle.ptr[needle.len - 1] | 0x20);
+    bytes16 hits = (bytes16)((load(p) | bit) == first) & (bytes16)((load(p + needle.len - 1) | bit) == last);
+    uint64_t halves[2];
+    memcpy(halves, &hits, sizeof halves);
+    if ((halves[0] | halves[1]) == 0)
+        return NULL;
+    for (size_t i = 0; i < 16; i++)
+        if (hits[i] && match_at(text, p + i, needle))
+            return p + i;
+    return NULL;
+}
+
+/* The first place from p on. */
 static const char *find_from(struct sg_span text, const char *p, struct sg_needle needle) {
     size_t len = needle.len;
     if ((size_t)(text.ptr + text.len - p) < len || len == 0)
         return len == 0 ? p : NULL;
-    const char *last_start = text.ptr + text.len - len;
-    const bytes16 bit = splat(0x20);
-    const bytes16 first = splat((uint8_t)needle.ptr[0] | 0x20), last = splat((uint8_t)needle.ptr[len - 1] | 0x20);
-    for (; last_start - p >= 15; p += 16) {
-        bytes16 hits = (bytes16)((load(p) | bit) == first) & (bytes16)((load(p + len - 1) | bit) == last);
-        uint64_t halves[2];
-        memcpy(halves, &hits, sizeof halves);
-        if ((halves[0] | halves[1]) == 0)
-            continue;
-        for (size_t i = 0; i < 16; i++)
-            if (hits[i] && match_at(text, p + i, needle))
-                return p + i;
-    }
-    for (; p <= last_start; p++)
-        if (match_at(text, p, needle))
+    const char *start = p, *last_start = text.ptr + text.len - len, *found = NULL;
+    for (; last_start - p >= 15 && !found; p += 16)
+        found = find_in_block(text, p, needle);
+    if (found || last_start - start >= 15) /* what is left, with some places that have been looked at */
+        return found ? found : p <= last_start ? find_in_block(text, last_start - 15, needle) : NULL;
+    for (uint8_t first = (uint8_t)needle.ptr[0] | 0x20; p <= last_start; p++)
+        if (((uint8_t)*p | 0x20) == first && match_at(text, p, needle))
             return p;
     return NULL;
 }

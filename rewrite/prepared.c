@@ -23,39 +23,47 @@ static bytes16 load(const char *p) {
     return v | splat(0x20);
 }
 
+enum { WORD_BYTES = 7 }; /* of the shortest */
+
 static bool word_at(const char *p, size_t left) {
-    static const char *const words[] = {"prepare", "execute", "discard", "deallocate"};
+    static const struct sg_span words[] = {{"prepare", 7}, {"execute", 7}, {"discard", 7}, {"deallocate", 10}};
     char first = (char)(*p | 0x20);
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-        size_t len = strlen(words[i]);
-        if (first == words[i][0] && len <= left && strncasecmp(p, words[i], len) == 0)
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (first == words[i].ptr[0] && words[i].len <= left && strncasecmp(p, words[i].ptr, words[i].len) == 0)
             return true;
-    }
     return false;
 }
 
-/* 16 places at a time, by the first two letters and the seventh. Nearly nothing else has them there. */
-bool sg_prepared_may_match(struct sg_span sql) {
+/* At one of 16 places, by the first two letters and the seventh. Nearly nothing else has them there. */
+static bool word_in_block(const char *at, const char *end) {
     const bytes16 p = splat('p'), e = splat('e'), d = splat('d'), c = splat('c');
     const bytes16 r = splat('r'), x = splat('x'), i_ = splat('i');
+    bytes16 first = load(at), second = load(at + 1), seventh = load(at + WORD_BYTES - 1);
+    bytes16 is_d = (bytes16)(first == d);
+    bytes16 hits =
+        (((bytes16)(first == p) & (bytes16)(second == r)) | ((bytes16)(first == e) & (bytes16)(second == x))) &
+        (bytes16)(seventh == e);
+    hits |= is_d &
+            (((bytes16)(second == i_) & (bytes16)(seventh == d)) | ((bytes16)(second == e) & (bytes16)(seventh == c)));
+    uint64_t halves[2];
+    memcpy(halves, &hits, sizeof halves);
+    if ((halves[0] | halves[1]) == 0)
+        return false;
+    for (size_t i = 0; i < 16; i++)
+        if (hits[i] && word_at(at + i, (size_t)(end - at) - i))
+            return true;
+    return false;
+}
+
+bool sg_prepared_may_match(struct sg_span sql) {
+    enum { BLOCK = 16 + WORD_BYTES - 1 };
     const char *at = sql.ptr, *end = sql.ptr + sql.len;
-    for (; end - at >= 16 + 6; at += 16) {
-        bytes16 first = load(at), second = load(at + 1), seventh = load(at + 6);
-        bytes16 is_d = (bytes16)(first == d);
-        bytes16 hits =
-            (((bytes16)(first == p) & (bytes16)(second == r)) | ((bytes16)(first == e) & (bytes16)(second == x))) &
-            (bytes16)(seventh == e);
-        hits |= is_d & (((bytes16)(second == i_) & (bytes16)(seventh == d)) |
-                        ((bytes16)(second == e) & (bytes16)(seventh == c)));
-        uint64_t halves[2];
-        memcpy(halves, &hits, sizeof halves);
-        if ((halves[0] | halves[1]) == 0)
-            continue;
-        for (size_t i = 0; i < 16; i++)
-            if (hits[i] && word_at(at + i, (size_t)(end - at) - i))
-                return true;
-    }
-    for (; at < end; at++)
+    for (; end - at >= BLOCK; at += 16)
+        if (word_in_block(at, end))
+            return true;
+    if (sql.len >= BLOCK) /* what is left, with some places that have been looked at */
+        return word_in_block(end - BLOCK, end);
+    for (; end - at >= WORD_BYTES; at++)
         if (word_at(at, (size_t)(end - at)))
             return true;
     return false;

@@ -54,6 +54,10 @@ struct sg_scanner {
 };
 
 enum sg_scan_event sg_scan(struct sg_scanner *scanner, const uint8_t *chunk, size_t len, size_t *ret_bytes);
+/* After HEAD: takes the whole body, which lies behind the header in the same chunk. */
+static inline void sg_scan_skip_body(struct sg_scanner *scanner) {
+    scanner->left = 0;
+}
 /* True between messages: the next byte would be a type byte. */
 bool sg_scanner_at_boundary(const struct sg_scanner *scanner);
 

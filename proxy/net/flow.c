@@ -51,9 +51,13 @@ static enum sg_feed judge(struct sg_flow *flow, const struct sg_message *m) {
     return SG_FEED_STOPPED;
 }
 
-/* A header was taken. in_chunk: its five bytes where they lie in one piece, or NULL. */
-static enum sg_feed on_head(struct sg_flow *flow, const uint8_t *in_chunk, const uint8_t *rest, size_t len) {
-    struct sg_message m = message_of(flow, rest, len < flow->scanner.left ? len : flow->scanner.left);
+/* A header was taken. in_chunk: its five bytes where they lie in one piece, or NULL. *ret_taken: how much of the rest
+ * was dealt with as well. */
+static enum sg_feed on_head(struct sg_flow *flow, const uint8_t *in_chunk, const uint8_t *rest, size_t len,
+                            size_t *ret_taken) {
+    size_t left = flow->scanner.left;
+    struct sg_message m = message_of(flow, rest, len < left ? len : left);
+    *ret_taken = 0;
     if (flow->need && m.have < m.body_bytes && flow->need(flow->owner, &m) > m.have) {
         sg_buf_put(&flow->held, flow->scanner.header, SG_FRAME_HEADER_BYTES);
         flow->body = SG_BODY_HOLD;
@@ -61,12 +65,17 @@ static enum sg_feed on_head(struct sg_flow *flow, const uint8_t *in_chunk, const
         return SG_FEED_OK;
     }
     enum sg_feed result = judge(flow, &m);
-    if (result == SG_FEED_OK && flow->body == SG_BODY_FORWARD) {
-        if (in_chunk) {
-            pass(flow, in_chunk, SG_FRAME_HEADER_BYTES);
-        } else {
-            sg_flow_emit(flow, flow->scanner.header, SG_FRAME_HEADER_BYTES);
-        }
+    if (result != SG_FEED_OK || flow->body != SG_BODY_FORWARD) {
+        return result;
+    }
+    if (in_chunk && m.have == left) { /* the usual case: the message is all there, in one piece */
+        pass(flow, in_chunk, SG_FRAME_HEADER_BYTES + left);
+        sg_scan_skip_body(&flow->scanner);
+        *ret_taken = left;
+    } else if (in_chunk) {
+        pass(flow, in_chunk, SG_FRAME_HEADER_BYTES);
+    } else {
+        sg_flow_emit(flow, flow->scanner.header, SG_FRAME_HEADER_BYTES);
     }
     return result;
 }
@@ -111,9 +120,14 @@ static enum sg_feed step(struct sg_flow *flow, const uint8_t *chunk, size_t len,
     size_t bytes = 0;
     const uint8_t *here = chunk + *at;
     switch (sg_scan(&flow->scanner, here, len - *at, &bytes)) {
-    case SG_SCAN_HEAD:
+    case SG_SCAN_HEAD: {
+        size_t taken;
         *at += bytes;
-        return on_head(flow, bytes == SG_FRAME_HEADER_BYTES ? here : NULL, here + bytes, len - *at);
+        enum sg_feed result =
+            on_head(flow, bytes == SG_FRAME_HEADER_BYTES ? here : NULL, here + bytes, len - *at, &taken);
+        *at += taken;
+        return result;
+    }
     case SG_SCAN_BODY:
         *at += bytes;
         return on_body(flow, here, bytes);
@@ -130,7 +144,8 @@ enum sg_feed sg_flow_feed(struct sg_flow *flow, const uint8_t *chunk, size_t len
     enum sg_feed result = SG_FEED_OK;
     size_t at = 0;
     if (flow->is_waiting) {
-        result = flow->held.len > 0 ? on_held(flow) : on_head(flow, NULL, chunk, len);
+        size_t taken; /* the header went out of its own: nothing more */
+        result = flow->held.len > 0 ? on_held(flow) : on_head(flow, NULL, chunk, len, &taken);
     }
     while (result == SG_FEED_OK && at < len) {
         result = step(flow, chunk, len, &at);

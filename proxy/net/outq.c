@@ -1,6 +1,8 @@
 #include "outq.h"
 
+#include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 
 static void start_sending(struct sg_outq *q);
 
@@ -56,10 +58,23 @@ static void keep_rest(struct sg_outq *q, const uv_buf_t *bufs, unsigned n, size_
     }
 }
 
+/* As uv_try_write, but for one piece, which is the rule, by the shorter way through the kernel that sockets have. */
+static ssize_t write_now(struct sg_outq *q, const uv_buf_t *bufs, unsigned n) {
+    uv_os_fd_t fd;
+    if (n != 1 || uv_fileno((const uv_handle_t *)q->stream, &fd) < 0) {
+        return uv_try_write(q->stream, bufs, n);
+    }
+    ssize_t sent;
+    do {
+        sent = send(fd, bufs[0].base, bufs[0].len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    } while (sent < 0 && errno == EINTR);
+    return sent < 0 ? uv_translate_sys_error(errno) : sent;
+}
+
 static size_t try_write(struct sg_outq *q, const uv_buf_t *bufs, unsigned n) {
-    int rc = q->is_sending ? UV_EAGAIN : uv_try_write(q->stream, bufs, n);
+    ssize_t rc = q->is_sending ? UV_EAGAIN : write_now(q, bufs, n);
     if (rc < 0 && rc != UV_EAGAIN) {
-        q->error = rc;
+        q->error = (int)rc;
     }
     return rc > 0 ? (size_t)rc : 0;
 }

@@ -24,14 +24,12 @@
 #include "session_facts.h"
 #include "session_rewrite.h"
 
-#include <string.h>
-
-static bool has_reply(uint8_t type) {
-    return memchr("QPBDCESF", type, 8) != NULL;
+static bool is_rewritable(uint8_t type) {
+    return type == 'Q' || type == 'P' || type == 'B' || type == 'D' || type == 'C';
 }
 
-static bool is_rewritable(uint8_t type) {
-    return memchr("QPBDC", type, 5) != NULL;
+static bool has_reply(uint8_t type) {
+    return is_rewritable(type) || type == 'E' || type == 'S' || type == 'F';
 }
 
 /* A transaction never begins under a snapshot older than the installed one, so a client that pipelines without end

@@ -311,15 +311,20 @@ void sg_facts_note_query(struct sg_session *s, struct sg_span sql, const struct 
     sg_facts_note(&s->facts, sg_snapshot_is_fickle(s->pin->snapshot) ? SG_EFFECT_CHANGES : effect);
 }
 
-void sg_facts_note_parse(struct sg_session *s, struct sg_span sql) {
-    s->has_suspects = s->has_suspects || (s->pin->mappings > 0 && sg_text_effect(sql) != SG_EFFECT_NONE);
+void sg_facts_note_parse(struct sg_session *s, struct sg_span sql, const struct sg_text *text) {
+    if (s->pin->mappings > 0 && !s->has_suspects) {
+        s->has_suspects = (text ? text->effect : sg_text_effect(sql)) != SG_EFFECT_NONE;
+    }
 }
 
 void sg_facts_note_bind(struct sg_session *s, const struct sg_version *v) {
     if (!s->has_suspects || !v) {
         return;
     }
-    enum sg_effect effect = v->text ? sg_text_effect(sg_text_sql(v->text)) : SG_EFFECT_CHANGES;
+    if (v->text) {
+        sg_text_judge(v->text);
+    }
+    enum sg_effect effect = v->text ? v->text->effect : SG_EFFECT_CHANGES;
     s->bound_effect = effect > s->bound_effect ? effect : s->bound_effect;
 }
 

@@ -42,7 +42,8 @@ const struct sg_plan *sg_facts_plan_again(struct sg_session *s, struct sg_span s
 
 /* A Query, and what it does with prepared statements. */
 void sg_facts_note_query(struct sg_session *s, struct sg_span sql, const struct sg_prepared_ops *ops);
-void sg_facts_note_parse(struct sg_session *s, struct sg_span sql);
+/* text: judged; NULL: it is not remembered. */
+void sg_facts_note_parse(struct sg_session *s, struct sg_span sql, const struct sg_text *text);
 void sg_facts_note_bind(struct sg_session *s, const struct sg_version *v);
 /* A portal, or a function. */
 void sg_facts_note_run(struct sg_session *s, bool is_function);

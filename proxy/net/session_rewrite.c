@@ -307,10 +307,10 @@ enum sg_verdict sg_rewrite_parse(struct sg_session *s, const struct sg_message *
         return refuse_parse(s, &parse, NULL, &err);
     }
     if (text) {
-        text->may_prepare = sg_prepared_may_match(parse.sql);
+        sg_text_judge(text);
         s->has_prepared_sql = s->has_prepared_sql || text->may_prepare;
     }
-    sg_facts_note_parse(s, parse.sql);
+    sg_facts_note_parse(s, parse.sql, text);
     verdict = SG_ABSORB;
     if (planned.plan) {
         send_parse(s, parse.name, text, &planned);

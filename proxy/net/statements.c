@@ -1,7 +1,16 @@
 #include "statements.h"
 
+#include "segue/prepared.h"
+
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
+
+/* Every table of this file is hashed here and nowhere else. */
+#undef HASH_FUNCTION
+#define HASH_FUNCTION(key, len, hash) (hash) = (unsigned)XXH3_64bits((key), (len))
+
+#define KEY_KEPT_BYTES 65536u /* a longer text is rare: the memory for its key goes back */
 
 static void *must_alloc(size_t bytes) {
     void *ptr = malloc(bytes);
@@ -22,35 +31,51 @@ static void gauge_sub(_Atomic uint64_t *gauge, size_t n) {
 
 /* ---- Texts ---- */
 
-static size_t key_bytes(struct sg_span sql, uint16_t nparams) {
-    return sql.len + 1u + (size_t)nparams * 4u;
+/* In one piece, as the text keeps it: in the message it is not. */
+static void make_key(struct sg_buf *key, struct sg_span sql, uint16_t nparams, const uint8_t *oids) {
+    key->len = 0;
+    sg_buf_put_span_cstr(key, sql);
+    sg_buf_put(key, oids, (size_t)nparams * 4u);
 }
 
-static struct sg_text *text_new(struct sg_texts *texts, struct sg_span sql, uint16_t nparams, const uint8_t *oids) {
-    size_t key_len = key_bytes(sql, nparams);
+static struct sg_text *text_new(struct sg_texts *texts, size_t sql_len, uint16_t nparams) {
+    size_t key_len = texts->key.len;
     struct sg_text *text = must_alloc(sizeof(*text) + key_len);
-    *text = (struct sg_text){.owner = texts, .refs = 1, .nparams = nparams, .sql_len = sql.len, .key_len = key_len};
-    memcpy(text->bytes, sql.ptr, sql.len);
-    text->bytes[sql.len] = '\0';
-    if (nparams > 0) {
-        memcpy(text->bytes + sql.len + 1, oids, (size_t)nparams * 4u);
-    }
+    *text = (struct sg_text){.owner = texts, .refs = 1, .nparams = nparams, .sql_len = sql_len, .key_len = key_len};
+    memcpy(text->bytes, texts->key.data, key_len);
     return text;
 }
 
 struct sg_text *sg_text_intern(struct sg_texts *texts, struct sg_span sql, uint16_t nparams,
                                const uint8_t *param_oids) {
-    /* Made first and thrown away on a hit: text and types do not lie in one piece in the message. */
-    struct sg_text *fresh = text_new(texts, sql, nparams, param_oids);
-    struct sg_text *known = NULL;
-    HASH_FIND(hh, texts->by_bytes, fresh->bytes, fresh->key_len, known);
-    if (known) {
-        free(fresh);
-        return sg_text_ref(known);
+    struct sg_text *text = NULL;
+    unsigned hash;
+    make_key(&texts->key, sql, nparams, param_oids);
+    HASH_VALUE(texts->key.data, texts->key.len, hash);
+    HASH_FIND_BYHASHVALUE(hh, texts->by_bytes, texts->key.data, texts->key.len, hash, text);
+    if (text) {
+        sg_text_ref(text);
+    } else {
+        text = text_new(texts, sql.len, nparams);
+        HASH_ADD_BYHASHVALUE(hh, texts->by_bytes, bytes, text->key_len, hash, text);
+        gauge_add(&texts->bytes, text->key_len);
     }
-    HASH_ADD(hh, texts->by_bytes, bytes, fresh->key_len, fresh);
-    gauge_add(&texts->bytes, fresh->key_len);
-    return fresh;
+    if (texts->key.cap > KEY_KEPT_BYTES) {
+        sg_buf_free(&texts->key);
+    }
+    return text;
+}
+
+void sg_text_judge(struct sg_text *text) {
+    if (!text->is_judged) {
+        text->is_judged = true;
+        text->may_prepare = sg_prepared_may_match(sg_text_sql(text));
+        text->effect = sg_text_effect(sg_text_sql(text));
+    }
+}
+
+void sg_texts_free(struct sg_texts *texts) {
+    sg_buf_free(&texts->key);
 }
 
 struct sg_text *sg_text_ref(struct sg_text *text) {

@@ -12,6 +12,7 @@
 #ifndef SEGUE_NET_STATEMENTS_H
 #define SEGUE_NET_STATEMENTS_H
 
+#include "segue/protocol.h"
 #include "segue/rewrite.h"
 #include "segue/span.h"
 
@@ -27,7 +28,10 @@ struct sg_text {
     UT_hash_handle hh;
     uint32_t refs;
     uint16_t nparams;
-    bool may_prepare; /* of a Parse: it may be SQL that makes, runs or ends prepared statements (segue/prepared.h) */
+    /* Of a Parse, by sg_text_judge: */
+    bool is_judged;
+    bool may_prepare;      /* it may be SQL that makes, runs or ends prepared statements (segue/prepared.h) */
+    enum sg_effect effect; /* of running it */
     size_t sql_len;
     size_t key_len; /* of bytes */
     char bytes[];   /* text, NUL, nparams big-endian int32 */
@@ -35,11 +39,14 @@ struct sg_text {
 
 struct sg_texts {
     struct sg_text *by_bytes;
+    struct sg_buf key; /* under construction */
     /* What all sessions of the worker remember; written by it, read by any thread. */
     _Atomic uint64_t versions, bytes;
 };
 
 struct sg_text *sg_text_intern(struct sg_texts *texts, struct sg_span sql, uint16_t nparams, const uint8_t *param_oids);
+/* What its words say of it: looked for once, however often it comes. */
+void sg_text_judge(struct sg_text *text);
 struct sg_text *sg_text_ref(struct sg_text *text);
 void sg_text_unref(struct sg_text *text);
 static inline struct sg_span sg_text_sql(const struct sg_text *text) {
@@ -48,6 +55,9 @@ static inline struct sg_span sg_text_sql(const struct sg_text *text) {
 static inline const uint8_t *sg_text_oids(const struct sg_text *text) {
     return (const uint8_t *)text->bytes + text->sql_len + 1;
 }
+
+/* Every text is gone. */
+void sg_texts_free(struct sg_texts *texts);
 
 struct sg_statement;
 

@@ -391,6 +391,7 @@ void sg_worker_free(struct sg_worker *w) {
     sg_buf_free(&w->facts);
     sg_buf_free(&w->copied);
     sg_buf_free(&w->records);
+    sg_texts_free(&w->texts);
     pthread_mutex_destroy(&w->inbox_lock);
     free(w->inbox);
     free(w);

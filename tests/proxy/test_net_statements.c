@@ -14,6 +14,7 @@ static void tear_down(void) {
     sg_statements_free(&st);
     cr_assert_eq(texts.bytes, 0, "every text was given back");
     cr_assert_eq(texts.versions, 0);
+    sg_texts_free(&texts);
 }
 
 static struct sg_version *add(const char *name, const char *sql, uint64_t epoch) {

@@ -34,6 +34,25 @@ Test(prefilter, unicode_escapes) {
     sg_snapshot_unref(snapshot);
 }
 
+/* The search goes by blocks, the last of which overlaps: no place and no length may be missed. */
+Test(prefilter, at_every_place_of_every_length) {
+    struct sg_snapshot *snapshot = world_users(SG_PHASE_DUAL_WRITE, 1);
+    char text[80];
+    for (size_t len = 5; len <= sizeof(text); len++) {
+        for (size_t at = 0; at + 5 <= len; at++) {
+            memset(text, '+', sizeof(text));
+            memcpy(text + at, "UseRs", 5);
+            cr_expect(sg_prefilter_may_match(snapshot, (struct sg_span){text, len}, SG_ENCODING_UTF8), "%zu of %zu", at,
+                      len);
+            text[at + 4] = 'z'; /* begins like it, and what follows ends like it */
+            memset(text + at + 5, 's', sizeof(text) - at - 5);
+            cr_expect_not(sg_prefilter_may_match(snapshot, (struct sg_span){text, len}, SG_ENCODING_UTF8), "%zu of %zu",
+                          at, len);
+        }
+    }
+    sg_snapshot_unref(snapshot);
+}
+
 /* A statement that cannot concern the mapping must cost no parse: this is most of the traffic. */
 Test(prefilter, other_statements_are_certain) {
     struct sg_snapshot *snapshot = world_users(SG_PHASE_DUAL_WRITE, 1);
