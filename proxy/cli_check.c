@@ -1,4 +1,6 @@
 /* segue check: a configuration judged without being used. */
+#include "proxy/auth/auth.h"
+#include "proxy/auth/userlist.h"
 #include "proxy/cli.h"
 #include "proxy/config.h"
 
@@ -7,7 +9,8 @@
 
 static void print_help(void) {
     printf("Usage: segue check -c FILE\n\n"
-           "Reads a configuration file as `segue serve` would and prints every fault as FILE:LINE: message.\n\n"
+           "Reads a configuration file, and its auth_file, as `segue serve` would and prints every fault as\n"
+           "FILE:LINE: message.\n\n"
            "  -c, --config FILE  the file\n"
            "  -h, --help         this text\n"
            "  -V, --version      version\n\n"
@@ -40,11 +43,14 @@ int sg_cli_check(int argc, char **argv) {
     }
     struct sg_config_faults faults = {0};
     struct sg_config *config = sg_config_load(path, NULL, 0, &faults);
-    if (config)
+    if (config && config->auth_file[0])
+        sg_userlist_free(sg_userlist_read(config->auth_file, sg_auth_salt, &faults));
+    bool is_good = config && faults.len == 0;
+    if (is_good)
         printf("%s: good, %zu database%s\n", path, config->databases_len, config->databases_len == 1 ? "" : "s");
     sg_config_faults_print(&faults, stderr);
     sg_config_faults_free(&faults);
-    int status = config ? SG_EXIT_OK : SG_EXIT_USAGE;
+    int status = is_good ? SG_EXIT_OK : SG_EXIT_USAGE;
     sg_config_free(config);
     return status;
 }

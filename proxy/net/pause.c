@@ -1,6 +1,7 @@
 #include "pause.h"
 
 #include "session.h"
+#include "session_auth.h"
 #include "session_notes.h"
 
 #include <stdlib.h>
@@ -152,12 +153,16 @@ static void go_on(struct sg_session *s) {
     uv_timer_stop(&s->timer);
     if (s->state == SG_SESSION_RELAY) {
         sg_session_unstall(s);
-    } else if (s->state == SG_SESSION_START) {
-        if (login_ms > 0) {
-            uv_timer_start(&s->timer, sg_session_time_up, (uint64_t)login_ms, 0);
-        }
+        return;
+    }
+    if (login_ms > 0) {
+        uv_timer_start(&s->timer, sg_session_time_up, (uint64_t)login_ms, 0);
+    }
+    if (s->state == SG_SESSION_START) {
         sg_session_read_client(s, true);
         sg_startup_feed(s);
+    } else if (s->state == SG_SESSION_AUTH) {
+        sg_session_auth_go_on(s);
     }
 }
 

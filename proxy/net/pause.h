@@ -7,7 +7,8 @@
  *         ^                                                      |                                     |
  *         +-------------------------- RESUME --------------------+---- RESUME: its message goes on ----+
  *
- * A client that is logging in is held at its start-up packet, before anything of it reaches the server.
+ * A client that is logging in is held at its start-up packet, or, if segue authenticates it, once it has passed: before
+ * anything of it reaches the server.
  *
  * Invariants:
  *   1. A held session owes the server nothing, is pinned to no epoch, and has sent the server nothing of what it holds.
@@ -39,7 +40,8 @@ void sg_pauses_unref(struct sg_pauses *pauses);
 /* Takes the reference over. Sessions that are held and need not be any more go on. */
 void sg_pause_apply(struct sg_worker *worker, struct sg_pauses *pauses);
 
-/* The session's database is known (s->who). True: the login waits; sg_startup_feed is called again when it is over. */
+/* The session's database is known (s->who). True: the login waits; when it is over, sg_startup_feed is called again in
+ * state START, and sg_session_auth_go_on in state AUTH. */
 bool sg_pause_holds_login(struct sg_session *s);
 /* From sg_client_decide, for a message that has a reply: SG_STALL, or SG_FORWARD if there is no reason to wait. */
 enum sg_verdict sg_pause_before_message(struct sg_session *s);

@@ -1,5 +1,6 @@
 #include "session_auth.h"
 
+#include "pause.h"
 #include "proxy/auth/base64.h"
 #include "proxy/auth/derivation.h"
 #include "proxy/log.h"
@@ -273,9 +274,17 @@ static void passed(struct sg_session *s) {
         sg_startup_to_console(s);
         return;
     }
+    if (sg_pause_holds_login(s)) {
+        sg_session_read_client(s, true); /* so that its going away is noticed */
+        return;
+    }
     struct sg_buf first = login->first;
     login->first = (struct sg_buf){0};
     sg_startup_dial(s, first);
+}
+
+void sg_session_auth_go_on(struct sg_session *s) {
+    passed(s);
 }
 
 /* ---- The client's messages ---- */

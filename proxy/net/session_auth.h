@@ -53,6 +53,9 @@ void sg_session_auth_refuse(struct sg_session *s, const struct sg_error *err, co
 /* State AUTH: bytes of the client. They are overwritten. */
 void sg_session_auth_take(struct sg_session *s, const uint8_t *bytes, size_t len);
 
+/* Held by a PAUSE after the client has passed; RESUME. */
+void sg_session_auth_go_on(struct sg_session *s);
+
 /* The server has been sent its start-up packet. False: there is no login, the client does the rest. */
 bool sg_session_auth_relay(struct sg_session *s);
 /* With a login: an Authentication message of the server. STOP: it has failed. */

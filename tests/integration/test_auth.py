@@ -1,0 +1,489 @@
+"""Clients that segue authenticates itself, with real libpq and a real server: every type, every secret, TLS on each side."""
+
+import os
+import signal
+import socket
+import struct
+import subprocess
+import threading
+import time
+
+import psycopg2
+import psycopg2.extras
+import pytest
+
+from certificates import Certificates
+from cluster import HOST
+from proxy import ConsoleError, psql
+from wire import error_fields, message
+
+PASSWORD = "geheim, \"so\" ä"
+ROLES = {"alice": "scram-sha-256", "bob": "md5", "carol": "password", "dora": "trust", "gone": "trust"}
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="module")
+def secrets(cluster, certificates):
+    """The cluster with TLS, and a role for each thing a server may ask for. What pg_authid has of them."""
+    owner = cluster.data.stat()
+    for source, name in zip(certificates.server, ("server.key", "server.crt")):
+        target = cluster.data / name
+        target.write_bytes(source.read_bytes())
+        target.chmod(0o600)
+        os.chown(target, owner.st_uid, owner.st_gid)
+    hba = cluster.data / "pg_hba.conf"
+    lines = [f"host all,replication {role} all {method}\n" for role, method in ROLES.items()]
+    hba.write_text("".join(lines) + hba.read_text(encoding="utf-8"), encoding="utf-8")
+    cluster.admin(
+        "ALTER SYSTEM SET ssl = on", "SELECT pg_reload_conf()",
+        *[f"SET password_encryption = '{'md5' if method == 'md5' else 'scram-sha-256'}'; "
+          f"CREATE ROLE {role} LOGIN REPLICATION PASSWORD '{PASSWORD}'" for role, method in ROLES.items()],
+        "ALTER ROLE gone VALID UNTIL '2001-01-01'",
+        "CREATE ROLE mute LOGIN", "CREATE ROLE group_only PASSWORD 'geheim'",
+        "CREATE ROLE asker LOGIN SUPERUSER PASSWORD 'question'")
+    return read_secrets(cluster)
+
+
+def read_secrets(cluster):
+    with cluster.connect("postgres") as conn, conn.cursor() as cursor:
+        cursor.execute("SELECT rolname, coalesce(rolpassword, '') FROM pg_authid WHERE rolname !~ '^pg_'")
+        return dict(cursor.fetchall())
+
+
+def quote(text):
+    return '"' + text.replace('"', '""') + '"'
+
+
+@pytest.fixture
+def write_users(tmp_path):
+    def write(users):
+        path = tmp_path / "users.txt"
+        path.write_text("".join(f"{quote(user)} {quote(secret)}\n" for user, secret in users.items()), encoding="utf-8")
+        path.chmod(0o600)
+        return path
+
+    return write
+
+
+def settings(**keys):
+    return [part for key, value in keys.items() for part in ("--set", f"{key}={value}")]
+
+
+def login(segue, user, password=PASSWORD, database="postgres", sql="SELECT current_user", **options):
+    options = {"sslmode": "disable", **options}
+    conn = psycopg2.connect(host=HOST, port=segue.port, user=user, password=password, dbname=database, **options)
+    try:
+        with conn.cursor() as cursor:
+            cursor.execute(sql)
+            return cursor.fetchone()[0]
+    finally:
+        conn.close()
+
+
+def refusal(segue, user, password=PASSWORD, **options):
+    with pytest.raises(psycopg2.OperationalError) as caught:
+        login(segue, user, password, **options)
+    return str(caught.value).split("failed: ", 1)[-1].strip()
+
+
+def await_log(segue, *texts):
+    """What segue logs may come a moment after what it says."""
+    while not all(text in segue.log_text() for text in texts):
+        assert segue.alive()
+        time.sleep(0.02)
+
+
+def failed_password(user):
+    return f'FATAL:  password authentication failed for user "{user}"'
+
+
+# ---- Types and secrets ----
+
+def test_a_secret_of_scram_opens_the_server_that_has_the_same(start_segue, secrets, write_users):
+    segue = start_segue(options=settings(auth_type="scram-sha-256", auth_file=write_users(secrets), log_level="debug"))
+    assert login(segue, "alice") == "alice"
+    for user, password in (("alice", "wrong"), ("alice", PASSWORD + " "), ("nobody", PASSWORD), ("mute", PASSWORD), ("bob", PASSWORD)):
+        assert refusal(segue, user, password) == failed_password(user)
+    await_log(segue, "wrong password", "no such user", "its secret is of MD5")
+    log = segue.log_text()
+    for secret in (PASSWORD, *(part for part in secrets["alice"].split("$")[2].split(":"))):
+        assert secret not in log
+
+
+@pytest.mark.parametrize("auth_type, kind, user, is_fine", [
+    ("scram-sha-256", "plain", "alice", True), ("scram-sha-256", "plain", "bob", True), ("scram-sha-256", "plain", "carol", True),
+    ("scram-sha-256", "stored", "dora", True), ("md5", "stored", "alice", True), ("md5", "stored", "bob", True),
+    ("md5", "plain", "alice", True), ("md5", "plain", "carol", True), ("trust", "plain", "alice", True),
+    ("trust", "plain", "bob", True), ("trust", "stored", "bob", True), ("trust", "stored", "dora", True),
+    ("trust", "stored", "alice", False), ("scram-sha-256", "stored", "carol", False), ("trust", "none", "carol", False),
+    ("trust", "none", "bob", False), ("trust", "none", "dora", True),
+])
+def test_what_leads_to_the_server(start_segue, secrets, write_users, auth_type, kind, user, is_fine):
+    users = {"plain": {user: PASSWORD}, "stored": {user: secrets[user]}, "none": {}}[kind]
+    segue = start_segue(options=settings(auth_type=auth_type, auth_file=write_users(users)))
+    if is_fine:
+        assert login(segue, user) == user
+    else:
+        assert "segue cannot log in to the server as user" in refusal(segue, user)
+    if auth_type != "trust":
+        assert refusal(segue, user, "wrong") == failed_password(user)
+
+
+def test_a_secret_that_is_not_the_servers_any_more(start_segue, cluster, secrets, write_users):
+    segue = start_segue(options=settings(auth_type="scram-sha-256", auth_file=write_users(secrets)))
+    other = start_segue(options=settings(auth_type="scram-sha-256", auth_file=write_users({"alice": PASSWORD + "x"})))
+    assert refusal(other, "alice", PASSWORD + "x") == failed_password("alice")  # the server's own words
+    await_log(other, 'does not let "alice" in')
+    cluster.admin(f"ALTER ROLE alice PASSWORD '{PASSWORD}'")  # the same password, another salt
+    try:
+        assert "its secret of the user is not the one that segue has" in refusal(segue, "alice")
+    finally:
+        secrets.update(read_secrets(cluster))
+
+
+@pytest.mark.parametrize("server", ["disable", "require"])
+@pytest.mark.parametrize("client", ["disable", "require"])
+def test_the_four_rows_of_tls(start_segue, cluster, secrets, certificates, write_users, client, server):
+    """Each channel is bound for itself; where segue relayed, the last row could not work."""
+    segue = start_segue(upstream=f"host=localhost hostaddr={HOST} port={cluster.port} sslmode={server}",
+                        options=settings(auth_type="scram-sha-256", auth_file=write_users(secrets)) + certificates.options("allow"))
+    sql = "SELECT ssl::text FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+    expected = "true" if server == "require" else "false"
+    for binding in ("disable", "prefer") + (("require",) if client == "require" else ()):
+        assert login(segue, "alice", sql=sql, sslmode=client, channel_binding=binding) == expected
+        assert refusal(segue, "alice", "wrong", sslmode=client, channel_binding=binding) == failed_password("alice")
+
+
+def test_certificates(start_segue, secrets, certificates, write_users, tmp_path):
+    segue = start_segue(options=settings(auth_type="cert") +
+                        certificates.options("allow", ca_file=certificates.authority[1]))
+    key, cert = certificates.client
+    shown = {"sslmode": "require", "sslkey": str(key), "sslcert": str(cert)}
+    assert login(segue, "postgres", None, **shown) == "postgres"
+    expected = 'FATAL:  certificate authentication failed for user "{}"'
+    assert refusal(segue, "dora", None, **shown) == expected.format("dora")
+    nothing = {"sslmode": "require", "sslkey": str(tmp_path / "none"), "sslcert": str(tmp_path / "none")}
+    assert refusal(segue, "postgres", None, **nothing) == expected.format("postgres")
+    assert refusal(segue, "postgres", None) == expected.format("postgres")
+
+
+@pytest.mark.parametrize("auth_type, options", [("scram-sha-256", {}), ("md5", {}), ("trust", {}), ("cert", {})])
+def test_the_console(start_segue, database, cluster, secrets, certificates, write_users, auth_type, options):
+    users = write_users({**secrets, "postgres": "master", "dora": "d"})
+    segue = start_segue(control=database, options=settings(auth_type=auth_type, auth_file=users) +
+                        certificates.options("allow", ca_file=certificates.authority[1]))
+    key, cert = certificates.client
+    shown = f" sslmode=require sslkey={key} sslcert={cert}" if auth_type == "cert" else " sslmode=require"
+    console = f"host={HOST} port={segue.port} dbname=segue" + shown
+    assert "segue" in psql(console + " user=postgres password=master", "-c", "SHOW VERSION")
+    if auth_type == "cert":
+        return
+    with pytest.raises(ConsoleError, match="may not use the console"):
+        psql(console + " user=dora password=d", "-c", "SHOW VERSION")
+    if auth_type != "trust":
+        for user in ("postgres", "nobody"):
+            with pytest.raises(ConsoleError, match="28P01|password authentication failed"):
+                psql(console + f" user={user} password=wrong", "-c", "SHOW VERSION")
+
+
+def test_a_session_is_as_good_as_any(start_segue, database, cluster, secrets, write_users):
+    """Rewriting, cancelling, replication: what follows the login does not know of it."""
+    segue = start_segue(control=database, options=settings(auth_type="scram-sha-256", auth_file=write_users({**secrets, "postgres": "m"})))
+    conn = psycopg2.connect(host=HOST, port=segue.port, user="postgres", password="m", dbname=database, sslmode="disable")
+    conn.autocommit = True
+    with conn.cursor() as cursor:
+        cursor.execute("CREATE TABLE users (id int PRIMARY KEY, nickname text)")
+        console = f"host={HOST} port={segue.port} user=postgres password=m dbname=segue sslmode=disable"
+        psql(console, "-c", "CREATE MIGRATION m ON public.users RENAME nickname TO username", check=False)
+        cursor.execute("INSERT INTO users VALUES (1, 'a')")
+        cursor.execute("SELECT nickname FROM users")
+        assert cursor.fetchone() == ("a",)
+        cursor.execute("SET statement_timeout = 600000")
+        threading.Timer(0.3, conn.cancel).start()
+        with pytest.raises(psycopg2.errors.QueryCanceled):
+            cursor.execute("SELECT pg_sleep(500)")
+    conn.close()
+    replication = psycopg2.connect(host=HOST, port=segue.port, user="alice", password=PASSWORD, dbname="x", sslmode="disable",
+                                   connection_factory=psycopg2.extras.PhysicalReplicationConnection)
+    with replication.cursor() as cursor:
+        cursor.execute("IDENTIFY_SYSTEM")
+        assert len(cursor.fetchone()) == 4
+    replication.close()
+
+
+# ---- auth_query ----
+
+@pytest.fixture
+def asking(start_segue, secrets, write_users):
+    def start(**keys):
+        users = write_users({"asker": "question"})
+        return start_segue(options=settings(auth_type="scram-sha-256", auth_file=users, auth_user="asker", **keys))
+
+    return start
+
+
+def test_the_server_is_asked(asking, cluster):
+    segue = asking()
+    assert login(segue, "alice") == "alice"
+    assert login(segue, "asker", "question") == "asker"
+    for user in ("nobody", "mute", "group_only", "gone", "bob", "a" * 63, "a" * 64, "x' OR true --", "ä"):
+        assert refusal(segue, user) == failed_password(user)
+    cluster.admin("CREATE ROLE fleeting LOGIN PASSWORD 'one'")
+    assert login(segue, "fleeting", "one") == "fleeting"
+    cluster.admin("ALTER ROLE fleeting PASSWORD 'two'")  # nothing is remembered
+    assert refusal(segue, "fleeting", "one") == failed_password("fleeting")
+    assert login(segue, "fleeting", "two") == "fleeting"
+    cluster.admin("ALTER ROLE fleeting VALID UNTIL '2001-01-01'")
+    assert refusal(segue, "fleeting", "two") == failed_password("fleeting")
+    cluster.admin("DROP ROLE fleeting")
+    assert refusal(segue, "fleeting", "two") == failed_password("fleeting")
+    await_log(segue, "VALID UNTIL has passed")
+
+
+def test_sec_a_query_that_forgets_valid_until(asking):
+    """CVE-2025-2291 of another proxy: pg_shadow's password is there after its time."""
+    segue = asking(auth_query="SELECT usename, passwd FROM pg_shadow WHERE usename = $1")
+    assert login(segue, "dora") == "dora"
+    assert refusal(segue, "gone") == failed_password("gone")
+
+
+def test_sec_search_path_does_not_reach_the_query(asking, cluster):
+    """CVE-2025-12819 of another proxy: a pg_authid, or an operator, of the client's own choice answered the query."""
+    forged = read_secrets(cluster)["dora"]
+    cluster.admin("CREATE SCHEMA evil", "CREATE TABLE evil.pg_authid AS SELECT * FROM pg_authid",
+                  f"UPDATE evil.pg_authid SET rolpassword = '{forged}' WHERE rolname = 'postgres'",
+                  "CREATE FUNCTION evil.now() RETURNS timestamptz LANGUAGE sql AS $$ SELECT timestamptz '2000-01-01' $$",
+                  "ALTER ROLE asker SET search_path = evil, pg_catalog", "GRANT USAGE ON SCHEMA evil TO public",
+                  "ALTER DATABASE postgres SET search_path = evil, pg_catalog")
+    try:
+        segue = asking()
+        for options in ("", "-c search_path=evil,pg_catalog", "-csearch_path=evil"):
+            assert refusal(segue, "postgres", PASSWORD, options=options) == failed_password("postgres")
+            assert login(segue, "dora", options=options, sql="SELECT pg_catalog.current_setting('search_path')").startswith("evil")
+    finally:
+        cluster.admin("DROP SCHEMA evil CASCADE", "ALTER ROLE asker RESET search_path", "ALTER DATABASE postgres RESET search_path")
+
+
+def test_queries_of_no_use(asking, secrets):
+    for query, says in (("SELECT $1::text", "must return the user's name and the secret"),
+                        ("SELECT $1::text, 'x' FROM generate_series(1, 2)", "more than one row"),
+                        ("SELECT nonsense($1)", "does not exist"),
+                        ("SELECT 1", "supplies 1 parameters")):
+        segue = asking(auth_query=query)
+        assert refusal(segue, "dora") == "FATAL:  segue cannot check passwords at the moment"
+        await_log(segue, says)
+        assert login(segue, "asker", "question") == "asker"  # of the file
+    segue = asking(auth_query=f"SELECT 'alice', '{secrets['dora']}' WHERE $1 <> ''")
+    assert refusal(segue, "dora") == failed_password("dora")  # another user's row
+
+
+def test_a_server_that_cannot_be_asked(start_segue, secrets, write_users):
+    options = settings(auth_type="scram-sha-256", auth_file=write_users({"asker": "question"}), auth_user="asker")
+    segue = start_segue(upstream=f"host={HOST} port=1 sslmode=disable", options=options)
+    assert refusal(segue, "alice") == "FATAL:  segue cannot check passwords at the moment"
+    await_log(segue, "cannot connect as auth_user")
+    segue = start_segue(options=settings(auth_type="scram-sha-256", auth_file=write_users({"asker": "wrong"}), auth_user="nobody"))
+    assert refusal(segue, "alice") == "FATAL:  segue cannot check passwords at the moment"
+
+
+def test_many_log_in_at_once(asking):
+    segue = asking(auth_dbname="postgres")
+    environment = {**os.environ, "PGPASSWORD": PASSWORD}
+    psqls = [subprocess.Popen(["psql", "-XAtqc", "SELECT 1", f"host={HOST} port={segue.port} user=alice dbname=postgres sslmode=disable"],
+                              env=environment, stdout=subprocess.PIPE) for _ in range(24)]
+    assert [p.communicate()[0] for p in psqls] == [b"1\n"] * 24
+
+
+# ---- Reload ----
+
+def test_secrets_are_read_again(start_segue, write_users):
+    path = write_users({"dora": "one"})
+    segue = start_segue(options=settings(auth_type="scram-sha-256", auth_file=path))
+    assert login(segue, "dora", "one") == "dora"
+    write_users({"dora": "two"})
+    segue.process.send_signal(signal.SIGHUP)
+    await_log(segue, "reloaded")
+    assert login(segue, "dora", "two") == "dora"
+    assert refusal(segue, "dora", "one") == failed_password("dora")
+    path.write_text('"dora" "three"\nnonsense\n', encoding="utf-8")
+    segue.process.send_signal(signal.SIGHUP)
+    await_log(segue, "stays as it was", f'{path}:2: not "user" "secret"')
+    assert login(segue, "dora", "two") == "dora"
+
+
+# ---- On the wire ----
+
+class Client:
+    """Bytes to segue, messages back."""
+
+    def __init__(self, segue, minor=0, **parameters):
+        self.socket = socket.create_connection((HOST, segue.port), 60)
+        body = b"".join(k.encode() + b"\0" + v.encode() + b"\0" for k, v in parameters.items()) + b"\0"
+        self.socket.sendall(struct.pack("!iHH", len(body) + 8, 3, minor) + body)
+        self.file = self.socket.makefile("rb")
+
+    def send(self, *content):
+        self.socket.sendall(b"".join(content))
+
+    def receive(self):
+        kind = self.file.read(1)
+        if not kind:
+            return b"", b""
+        return kind, self.file.read(struct.unpack("!i", self.file.read(4))[0] - 4)
+
+    def fatal(self):
+        kind, body = self.receive()
+        assert kind == b"E", (kind, body)
+        assert self.receive() == (b"", b"")
+        fields = error_fields(body)
+        assert fields["S"] == "FATAL"
+        return fields["C"], fields["M"]
+
+
+def sasl(mechanism, data):
+    return message(b"p", mechanism + b"\0" + struct.pack("!i", len(data)) + data)
+
+
+@pytest.mark.parametrize("content, code", [
+    (message(b"Q", b"SELECT 1\0"), "08P01"), (b"p\0\0\0\x03", "08P01"), (b"p\x7f\xff\xff\xff", "08P01"), (b"p\xff\xff\xff\xff", "08P01"),
+    (message(b"p", b""), "08P01"), (message(b"p", b"x" * 65535), "08P01"), (b"GET / HTTP/1.1\r\n\r\n", "08P01"),
+    (sasl(b"SCRAM-SHA-256-PLUS", b"p=tls-server-end-point,,n=,r=abc"), "08P01"), (sasl(b"PLAIN", b"x"), "08P01"),
+    (sasl(b"SCRAM-SHA-256", b"n,a=dora,n=,r=abc"), "0A000"), (sasl(b"SCRAM-SHA-256", b"y" * 2000), "08P01"),
+    (sasl(b"SCRAM-SHA-256", b"n,,n=,r=abc") + message(b"p", b"c=biws,r=abc,p=" + b"A" * 44), "08P01"),
+], ids=range(12))
+def test_sec_garbage_before_the_login(start_segue, write_users, content, code):
+    """CVE-2026-6664 of another proxy: an overflow of the length before the login."""
+    segue = start_segue(options=settings(auth_type="scram-sha-256", auth_file=write_users({"dora": "x"})))
+    client = Client(segue, user="dora")
+    assert client.receive() == (b"R", struct.pack("!i", 10) + b"SCRAM-SHA-256\0\0")
+    client.send(content)
+    kind, body = client.receive()
+    if kind == b"R":  # the challenge
+        kind, body = client.receive()
+    assert kind == b"E" and error_fields(body)["C"] == code, body
+    assert client.receive() == (b"", b"")
+    assert login(segue, "dora", "x") == "dora"
+
+
+def test_an_exchange_a_byte_at_a_time_and_queries_sent_early(start_segue, write_users):
+    segue = start_segue(options=settings(auth_type="trust", auth_file=write_users({})))
+    client = Client(segue, user="dora", database="postgres")
+    client.send(message(b"Q", b"SELECT 'early'\0"), message(b"X"))
+    kinds, content = [], b""
+    while True:
+        kind, body = client.receive()
+        if not kind:
+            break
+        kinds.append(kind)
+        content += body if kind == b"D" else b""
+    assert kinds.count(b"R") == 1 and b"early" in content and kinds[-1] == b"Z"
+    segue = start_segue(options=settings(auth_type="scram-sha-256", auth_file=write_users({"dora": "x"})))
+    client = Client(segue, user="dora")
+    client.receive()
+    for byte in sasl(b"SCRAM-SHA-256", b"n,,n=,r=abc"):
+        client.send(bytes([byte]))
+    kind, body = client.receive()
+    assert kind == b"R" and body.startswith(struct.pack("!i", 11) + b"r=abc")
+
+
+def test_sec_unknown_users_meet_the_same_salt(start_segue, write_users):
+    segue = start_segue(options=settings(auth_type="scram-sha-256", auth_file=write_users({"dora": "x"})))
+    salts = []
+    for user in ("dora", "dora", "nobody", "nobody", "else"):
+        client = Client(segue, user=user)
+        client.receive()
+        client.send(sasl(b"SCRAM-SHA-256", b"n,,n=,r=abc"))
+        _, challenge = client.receive()
+        _, salt, iterations = challenge[4:].split(b",")
+        assert iterations == b"i=4096" and len(salt) == 26
+        salts.append(salt)
+    assert salts[0] == salts[1] and salts[2] == salts[3] and len(set(salts)) == 3
+
+
+def test_p05_versions_and_options_of_the_protocol(start_segue, write_users):
+    segue = start_segue(options=settings(auth_type="trust", auth_file=write_users({})))
+    client = Client(segue, minor=9999, user="dora", database="postgres", **{"_pq_.one": "1", "_pq_.two": "2"})
+    kind, body = client.receive()
+    assert kind == b"v" and body == struct.pack("!II", 3 << 16 | 2, 2) + b"_pq_.one\0_pq_.two\0"
+    kinds = []
+    while not kinds or kinds[-1] != b"Z":
+        kind, body = client.receive()
+        assert kind != b"E", body
+        kinds.append(kind)
+    assert b"v" not in kinds and kinds[0] == b"R"  # what the server said to it is not repeated
+    client = Client(segue, minor=2, user="dora", database="postgres")
+    assert client.receive()[0] == b"R"
+    client = Client(segue, database="postgres")
+    assert client.fatal() == ("28000", "no PostgreSQL user name specified in startup packet")
+
+
+# ---- A server that is not to be trusted ----
+
+def request(code, body=b""):
+    return message(b"R", struct.pack("!i", code) + body)
+
+
+SASL = request(10, b"SCRAM-SHA-256\0\0")
+SIGNATURE = b"v=" + b"A" * 43 + b"="
+
+
+def challenge(first, nonce=b"x", rest=b",s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"):
+    ours = first.split(b"r=")[-1]
+    return request(11, b"r=" + ours + nonce + rest)
+
+
+SCRIPTS = {
+    "in without a proof": lambda line: line.say(request(0)),
+    "nonce overflow": lambda line: line.say(challenge(line.read_message(), b"n" * 5000)),
+    "a huge nonce": lambda line: line.say(challenge(line.read_message(), b"n" * 200_000)),
+    "another nonce": lambda line: (line.read_message(), line.say(request(11, b"r=abc,s=AAAA,i=4096"))),
+    "absurd iterations": lambda line: line.say(challenge(line.read_message(), rest=b",s=AAAA,i=2147483647")),
+    "wrong signature": lambda line: (line.say(challenge(line.read_message())), line.read_message(), line.say(request(12, SIGNATURE))),
+    "no signature": lambda line: (line.say(challenge(line.read_message())), line.read_message(), line.say(request(0))),
+    "downgrade": lambda line: (line.read_message(), line.say(request(3))),
+    "no SASL that is known": None,
+    "Kerberos": None,
+}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_sec_a_malicious_server(faked, write_users, name):
+    """CVE-2026-6665 of another proxy: an overflow by the server's nonce. And a server that only feigns to know the password."""
+    def script(line):
+        line.startup()
+        if name == "Kerberos":
+            line.say(request(7))
+        elif name == "no SASL that is known":
+            line.say(request(10, b"SCRAM-SHA-512\0\0"))
+        else:
+            line.say(SASL)
+            SCRIPTS[name](line)
+        line.say(request(0), message(b"Z", b"I"))
+        line.read_to_end()
+
+    _, segue = faked(script, options=settings(auth_type="trust", auth_file=write_users({"dora": "secret"})))
+    client = Client(segue, user="dora")
+    code, text = client.fatal()
+    assert code == "08001" and text.startswith('segue cannot log in to the server as user "dora": ')
+    assert segue.alive()
+
+
+def test_sec_an_error_without_a_code_during_the_login(faked, write_users):
+    """CVE-2026-6666 of another proxy. And whatever the server says is the client's to read, as it is."""
+    error = message(b"E", b"SFATAL\0Mno code at all\0?what is this\0\0")
+
+    def script(line):
+        line.startup()
+        line.say(SASL)
+        line.read_message()
+        line.say(error)
+        line.close()
+
+    _, segue = faked(script, options=settings(auth_type="trust", auth_file=write_users({"dora": "secret"})))
+    client = Client(segue, user="dora")
+    assert message(*client.receive()) == error
+    assert segue.alive()
