@@ -104,11 +104,14 @@ static bool read_names(struct parser *p) {
     bool is_good = read_patterns(p, &record->databases);
     is_good &= read_patterns(p, &record->users);
     for (size_t i = 0; i < databases->len; i++) {
-        p->hba->needs.roles |=
-            is_keyword(&databases->tokens[i], "samerole") || is_keyword(&databases->tokens[i], "samegroup");
+        if (is_keyword(&databases->tokens[i], "samerole") || is_keyword(&databases->tokens[i], "samegroup")) {
+            sg_hba_need(&p->hba->needs.roles, p->line);
+        }
     }
     for (size_t i = 0; i < users->len; i++) {
-        p->hba->needs.roles |= !users->tokens[i].is_quoted && users->tokens[i].text[0] == '+';
+        if (!users->tokens[i].is_quoted && users->tokens[i].text[0] == '+') {
+            sg_hba_need(&p->hba->needs.roles, p->line);
+        }
     }
     return is_good;
 }
@@ -185,7 +188,6 @@ static bool read_address(struct parser *p) {
     for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
         if (is_keyword(token, known[i].keyword)) {
             p->record->address = known[i].address;
-            p->hba->needs.interfaces |= known[i].address != SG_HBA_ALL;
             return true;
         }
     }
@@ -313,14 +315,12 @@ static bool read_options(struct parser *p) {
 
 /* ---- The whole ---- */
 
-static void note_needs(struct sg_hba_needs *needs, const struct sg_hba_rule *rule) {
-    bool has_secret =
-        rule->method == SG_AUTH_SCRAM_SHA_256 || rule->method == SG_AUTH_MD5 || rule->method == SG_AUTH_PASSWORD;
-    if (!needs->secret && has_secret) {
-        needs->secret = rule;
+static void note_needs(struct sg_hba_needs *needs, const struct sg_hba_line *line, const struct sg_hba_rule *rule) {
+    if (rule->method == SG_AUTH_SCRAM_SHA_256 || rule->method == SG_AUTH_MD5 || rule->method == SG_AUTH_PASSWORD) {
+        sg_hba_need(&needs->secret, line);
     }
-    if (!needs->certificate && rule->clientcert != SG_CLIENTCERT_OFF) {
-        needs->certificate = rule;
+    if (rule->clientcert != SG_CLIENTCERT_OFF) {
+        sg_hba_need(&needs->certificate, line);
     }
 }
 
@@ -332,7 +332,7 @@ static bool read_record(struct sg_hba *hba, const struct sg_hba_line *line, stru
         return false;
     }
     hba->records_len++;
-    note_needs(&hba->needs, &record->rule);
+    note_needs(&hba->needs, line, &record->rule);
     return true;
 }
 

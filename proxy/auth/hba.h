@@ -44,11 +44,17 @@ struct sg_hba *sg_hba_read(const char *path, const char *ident_path, const struc
 struct sg_hba *sg_hba_ref(struct sg_hba *hba);
 void sg_hba_unref(struct sg_hba *hba);
 
+/* Where something stands first. line 0: nowhere. */
+struct sg_hba_place {
+    const char *file;
+    int line;
+};
+
 /* What some files ask for, so that who cannot serve it can say so when they are read. */
 struct sg_hba_needs {
-    bool roles;                                     /* membership: +role, samerole */
-    bool interfaces;                                /* samehost, samenet */
-    const struct sg_hba_rule *secret, *certificate; /* the first line that needs such; NULL: none does */
+    struct sg_hba_place secret;      /* a method that asks for one */
+    struct sg_hba_place certificate; /* of the client */
+    struct sg_hba_place roles;       /* membership: +role, samerole */
 };
 const struct sg_hba_needs *sg_hba_needs(const struct sg_hba *hba);
 

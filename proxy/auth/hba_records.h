@@ -49,6 +49,15 @@ struct sg_hba_name {
 };
 struct sg_hba_name sg_hba_name(struct sg_span name);
 
+/* ---- The readers' ---- */
+
+/* The line is where this is needed, unless an earlier one was. */
+static inline void sg_hba_need(struct sg_hba_place *need, const struct sg_hba_line *line) {
+    if (need->line == 0) {
+        *need = (struct sg_hba_place){line->file, line->number};
+    }
+}
+
 /* ---- The maps' ---- */
 
 /* Reads the file into hba; false: there were faults. */

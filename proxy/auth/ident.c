@@ -28,7 +28,9 @@ static bool read_mapping(struct sg_hba *hba, const struct sg_hba_line *line, str
                              mapping.system_user.text + 1, mapping.user.text);
         return false;
     }
-    hba->needs.roles |= !mapping.user.is_quoted && mapping.user.text[0] == '+';
+    if (!mapping.user.is_quoted && mapping.user.text[0] == '+') {
+        sg_hba_need(&hba->needs.roles, line);
+    }
     hba->mappings[hba->mappings_len++] = mapping;
     return is_good;
 }
