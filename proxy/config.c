@@ -16,7 +16,7 @@
 #define FILE_MAX_BYTES (1u << 20)
 #define LINE_MAX_BYTES 16384
 
-enum section { NO_SECTION, MAIN, DATABASES, CLIENTS, UNKNOWN_SECTION };
+enum section { NO_SECTION, MAIN, DATABASES, CLIENTS, USERS, UNKNOWN_SECTION };
 
 struct loader {
     struct sg_config *config;
@@ -31,6 +31,8 @@ struct loader {
     bool database_seen; /* good or bad */
     struct sg_config_database *databases;
     struct sg_config_client *clients;
+    struct sg_config_user *users;
+    const char *user; /* whose entry is being read */
 };
 
 static void fault(struct loader *loader, int line, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
@@ -157,13 +159,39 @@ static void set_client(struct loader *loader, const char *name, const char *valu
     fault(loader, loader->line, "\"%s\" is not \"user NAME\", \"application_name NAME\" or \"database NAME\"", name);
 }
 
+/* ---- [users] ---- */
+
+static void tell_of_user(void *arg, const char *message) {
+    struct loader *loader = arg;
+    fault(loader, loader->line, "%s: %s", loader->user, message);
+}
+
+static void set_user(struct loader *loader, const char *name, const char *value) {
+    struct sg_config *config = loader->config;
+    size_t len = strlen(name);
+    bool is_quoted = len >= 2 && name[0] == '"' && name[len - 1] == '"';
+    struct sg_config_user user = {.line = loader->line};
+    user.name = sg_arena_strndup(&config->arena, name + is_quoted, len - 2 * (size_t)is_quoted);
+    loader->user = user.name;
+    for (size_t i = 0; i < config->users_len; i++) {
+        if (strcmp(loader->users[i].name, user.name) == 0) {
+            fault(loader, loader->line, "user \"%s\" is given a second time; the first is on line %d", user.name,
+                  loader->users[i].line);
+            return;
+        }
+    }
+    if (sg_config_user_read(&user, &config->arena, value, tell_of_user, loader))
+        loader->users[config->users_len++] = user;
+}
+
 /* ---- Lines ---- */
 
 static enum section section_of(struct sg_span name) {
     static const struct {
         const char *name;
         enum section section;
-    } known[] = {{"segue", MAIN}, {"pgbouncer", MAIN}, {"databases", DATABASES}, {"clients", CLIENTS}};
+    } known[] = {
+        {"segue", MAIN}, {"pgbouncer", MAIN}, {"databases", DATABASES}, {"clients", CLIENTS}, {"users", USERS}};
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
         if (sg_span_eq_cstr(name, known[i].name))
             return known[i].section;
@@ -189,8 +217,8 @@ static void begin_line(struct loader *loader, struct sg_span text) {
     struct sg_span name = {text.ptr + 1, (size_t)(close - text.ptr) - 1};
     loader->section = section_of(name);
     if (loader->section == UNKNOWN_SECTION)
-        fault(loader, loader->line, "unknown section [%.*s]; known are [segue], [databases], [clients]", (int)name.len,
-              name.ptr);
+        fault(loader, loader->line, "unknown section [%.*s]; known are [segue], [databases], [users], [clients]",
+              (int)name.len, name.ptr);
 }
 
 /* inih's fgets: one whole line a call, so that line numbers are ours to count. */
@@ -228,6 +256,9 @@ static int on_key(void *user, const char *section, const char *name, const char 
         break;
     case CLIENTS:
         set_client(loader, name, value);
+        break;
+    case USERS:
+        set_user(loader, name, value);
         break;
     case NO_SECTION:
         fault(loader, loader->line, "\"%s\" stands before the first section", name);
@@ -337,10 +368,12 @@ struct sg_config *sg_config_parse(const char *name, struct sg_span text, const s
                             .key_lines = sg_arena_array(&defaults->arena, int, sg_config_keys()),
                             .databases =
                                 sg_arena_array(&config->arena, struct sg_config_database, lines + overrides_len),
-                            .clients = sg_arena_array(&config->arena, struct sg_config_client, lines)};
+                            .clients = sg_arena_array(&config->arena, struct sg_config_client, lines),
+                            .users = sg_arena_array(&config->arena, struct sg_config_user, lines)};
     config->file = name ? sg_arena_strdup(&config->arena, name) : NULL;
     config->databases = loader.databases;
     config->clients = loader.clients;
+    config->users = loader.users;
     apply_defaults(config);
     apply_defaults(defaults);
     if (name)

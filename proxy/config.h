@@ -34,6 +34,14 @@ struct sg_config_database {
 #define SG_CONFIG_C_RATIO   double
 #define SG_CONFIG_C_BOOL    bool
 
+/* [users]: name = what holds for this user only. */
+#define SG_LIMIT_MAX 1000000
+struct sg_config_user {
+    const char *name;
+    int64_t max_user_connections; /* -1: as for all users */
+    int line;
+};
+
 /* Text is never NULL. Arrays and strings live as long as the config. */
 struct sg_config {
 #define X(kind, name, dflt, low, high, change, doc) SG_CONFIG_C_##kind name;
@@ -43,6 +51,8 @@ struct sg_config {
     size_t databases_len;
     const struct sg_config_client *clients;
     size_t clients_len;
+    const struct sg_config_user *users;
+    size_t users_len;
     const char *file; /* NULL: none was given */
     struct sg_arena arena;
 };
@@ -54,6 +64,10 @@ struct sg_config_client {
     const char *value;
     enum sg_star star;
 };
+
+/* Reads the value of an entry of [users]. False: tell has been told what is wrong. */
+bool sg_config_user_read(struct sg_config_user *user, struct sg_arena *arena, const char *text,
+                         void (*tell)(void *arg, const char *message), void *arg);
 
 /* An override: `key=value` as it stands in [segue], or SG_CONFIG_UPSTREAM for [databases] `*`. */
 #define SG_CONFIG_UPSTREAM "*"

@@ -20,6 +20,8 @@
     X(INT,     listen_port, "6432", 0, 65535, RESTART, "TCP port; 0 lets the system choose, and the ready line says which") \
     X(TEXT,    unix_socket_dir, "", 0, 0, RESTART, "Directory of a Unix socket to listen on as well")                    \
     X(INT,     max_client_conn, "1000", 1, 1000000, RELOAD, "Client connections at a time; one more is refused with 53300") \
+    X(INT,     max_db_connections, "0", 0, 1000000, RELOAD, "Sessions on one database at a time, unless its entry says otherwise; 0 is no limit") \
+    X(INT,     max_user_connections, "0", 0, 1000000, RELOAD, "Sessions of one user at a time, unless [users] says otherwise; 0 is no limit") \
     X(INT,     workers, "0", 0, 256, RESTART, "Worker loops, a thread each; 0 is one for each processor")              \
     /* who may connect */                                                                                              \
     X(CHOICE,  auth_type, "passthrough", "passthrough|trust|scram-sha-256|md5|cert|hba", 0, RELOAD, "How clients are authenticated. `passthrough`: by the server itself, the exchange is relayed; see authentication.md") \

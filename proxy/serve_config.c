@@ -90,6 +90,18 @@ static struct sg_star_rule *star_rules(const struct sg_config *config) {
     return rules;
 }
 
+/* [users] in the network side's words. */
+static struct sg_user_limit *user_limits(const struct sg_config *config, size_t *ret_len) {
+    struct sg_user_limit *limits = calloc(config->users_len ? config->users_len : 1, sizeof(*limits));
+    if (!limits)
+        abort();
+    *ret_len = 0;
+    for (size_t i = 0; i < config->users_len; i++)
+        if (config->users[i].max_user_connections >= 0)
+            limits[(*ret_len)++] = (struct sg_user_limit){config->users[i].name, config->users[i].max_user_connections};
+    return limits;
+}
+
 /* The kernel counts in seconds; less than one is not "the system's". */
 static int whole_seconds(int64_t ms) {
     return (int)((ms + 999) / 1000);
@@ -149,6 +161,9 @@ bool sg_serve_settings(const struct sg_config *config, struct sg_server_config *
     server->star_rules = star_rules(config);
     server->star_rules_len = config->clients_len;
     server->log_connections = config->log_connections;
+    server->limits = (struct sg_limit_rules){.most_on_database = config->max_db_connections,
+                                             .most_of_user = config->max_user_connections};
+    server->limits.users = user_limits(config, &server->limits.users_len);
     server->sockets = (struct sg_socket_options){
         .keepalive = config->tcp_keepalive,
         .keepidle_s = whole_seconds(config->tcp_keepidle),
@@ -166,4 +181,5 @@ void sg_serve_settings_free(struct sg_server_config *server) {
     sg_tls_context_unref(server->server_tls);
     sg_auth_unref(server->auth);
     free((void *)server->star_rules);
+    free((void *)server->limits.users);
 }

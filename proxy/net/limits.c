@@ -19,6 +19,40 @@ struct sg_limits {
     struct sg_limit_count *tables[2]; /* by enum sg_limit */
 };
 
+/* ---- Rules ---- */
+
+struct sg_user_limit *sg_user_limits_copy(const struct sg_user_limit *users, size_t len) {
+    struct sg_user_limit *own = calloc(len ? len : 1, sizeof(*own));
+    if (!own) {
+        abort();
+    }
+    for (size_t i = 0; i < len; i++) {
+        own[i] = (struct sg_user_limit){strdup(users[i].user), users[i].most};
+        if (!own[i].user) {
+            abort();
+        }
+    }
+    return own;
+}
+
+void sg_user_limits_free(struct sg_user_limit *users, size_t len) {
+    for (size_t i = 0; users && i < len; i++) {
+        free((char *)users[i].user);
+    }
+    free(users);
+}
+
+int64_t sg_limit_of_user(const struct sg_limit_rules *rules, const char *user) {
+    for (size_t i = 0; i < rules->users_len; i++) {
+        if (strcmp(rules->users[i].user, user) == 0) {
+            return rules->users[i].most;
+        }
+    }
+    return rules->most_of_user;
+}
+
+/* ---- Counts ---- */
+
 struct sg_limits *sg_limits_new(void) {
     struct sg_limits *limits = calloc(1, sizeof(*limits));
     if (!limits) {

@@ -20,6 +20,21 @@ enum sg_limit { SG_LIMIT_DATABASE, SG_LIMIT_USER };
 struct sg_limits *sg_limits_new(void);
 void sg_limits_free(struct sg_limits *limits);
 
+/* How many there may be. 0: no limit. */
+struct sg_user_limit {
+    const char *user;
+    int64_t most;
+};
+struct sg_limit_rules {
+    int64_t most_on_database, most_of_user; /* where nothing else is said */
+    const struct sg_user_limit *users;
+    size_t users_len;
+};
+/* Copies of the list and its strings, and their end. */
+struct sg_user_limit *sg_user_limits_copy(const struct sg_user_limit *users, size_t len);
+void sg_user_limits_free(struct sg_user_limit *users, size_t len);
+int64_t sg_limit_of_user(const struct sg_limit_rules *rules, const char *user);
+
 /* One client's place among the others. Both NULL: it is not counted. */
 struct sg_limit_place {
     struct sg_limit_count *counts[2]; /* by enum sg_limit */

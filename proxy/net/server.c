@@ -77,6 +77,7 @@ static void free_server(struct sg_server *server) {
     sg_pauses_unref(server->pauses);
     pthread_mutex_destroy(&server->config_lock);
     sg_keys_free(&server->shared.keys);
+    sg_limits_free(server->shared.limits);
     free(server->workers);
     free(server);
 }
@@ -98,6 +99,7 @@ struct sg_server *sg_server_start(uv_loop_t *loop, const struct sg_server_config
     server->config = sg_server_config_new(config);
     sg_keys_init(&server->shared.keys);
     server->shared.lookups = sg_lookups_new();
+    server->shared.limits = sg_limits_new();
     upstream.connect_timeout_ms =
         config->server_connect_timeout_ms > 0 ? (unsigned)config->server_connect_timeout_ms : 0;
     server->shared.upstream = upstream;

@@ -11,6 +11,7 @@
 #define SEGUE_NET_SERVER_H
 
 #include "histogram.h"
+#include "limits.h"
 #include "segue/error.h"
 #include "segue/rewrite.h"
 #include "socket_options.h"
@@ -53,6 +54,7 @@ struct sg_server_config {
     const struct sg_star_rule *star_rules; /* the first that fits decides */
     size_t star_rules_len;
     bool log_connections;
+    struct sg_limit_rules limits;     /* of sessions by user and database, for those that log in from now on */
     struct sg_socket_options sockets; /* of the connections that begin from now on, on both sides */
     int stats_period_ms;              /* of the averages in SHOW STATS; 0: a minute */
     /* How clients may encrypt, and how the way to the server is; NULL: not at all. The server takes references. */

@@ -61,6 +61,7 @@ const struct sg_server_config *sg_server_config_new(const struct sg_server_confi
     own->server_tls = sg_tls_context_ref(given->server_tls);
     own->auth = sg_auth_ref(given->auth);
     own->star_rules = sg_star_rules_copy(given->star_rules, given->star_rules_len);
+    own->limits.users = sg_user_limits_copy(given->limits.users, given->limits.users_len);
     fill_defaults(own);
     atomic_init(&counted->refs, 1);
     return own;
@@ -85,5 +86,6 @@ void sg_server_config_unref(const struct sg_server_config *config) {
     sg_tls_context_unref(own->server_tls);
     sg_auth_unref(own->auth);
     sg_star_rules_free((struct sg_star_rule *)own->star_rules, own->star_rules_len);
+    sg_user_limits_free((struct sg_user_limit *)own->limits.users, own->limits.users_len);
     free(counted);
 }

@@ -32,6 +32,7 @@
 #include "session_cancel.h"
 #include "session_copy.h"
 #include "session_facts.h"
+#include "session_limits.h"
 #include "session_sql.h"
 #include "session_tls.h"
 
@@ -171,6 +172,10 @@ static void relay_server(struct sg_session *s, const uint8_t *chunk, size_t len)
     enum sg_feed result = sg_flow_feed(&s->from_server, chunk, len, &taken);
     if (!s->is_server_known && (result == SG_FEED_STOPPED || result == SG_FEED_BAD)) {
         not_a_server(s);
+        return;
+    }
+    if (result == SG_FEED_STOPPED && s->refused_by != SG_REFUSED_BY_NONE) {
+        sg_session_limits_refuse(s);
         return;
     }
     if (result == SG_FEED_STOPPED && (s->is_console || s->login)) {

@@ -28,6 +28,9 @@ struct sg_copy_stream;
 struct sg_session_cancel;
 struct sg_login;
 
+/* Which of the limits was in the way of the login (session_limits.h). */
+enum sg_refused_by { SG_REFUSED_BY_NONE, SG_REFUSED_BY_USER, SG_REFUSED_BY_DATABASE };
+
 enum sg_probe_state { SG_PROBE_NONE, SG_PROBE_ASKED, SG_PROBE_ANSWERED, SG_PROBE_FAILED, SG_PROBE_SKIPPED };
 
 /* Our question to the server, and the client's message that waits for the answer (session_facts.h). */
@@ -68,11 +71,13 @@ struct sg_session {
     } tls;
     struct sg_tls *server_tls; /* NULL: the way to the server is not */
     bool is_counted;           /* in sg_shared.sessions */
-    enum sg_star star;         /* what `*` means to this client */
-    bool is_console;           /* logs in upstream only to be authenticated, then goes to the console */
-    bool is_logged_in;         /* the first ReadyForQuery was seen */
-    bool is_client_bye;        /* Terminate was forwarded */
-    bool is_server_cut;        /* the client died inside a message: nothing more is written to the server */
+    enum sg_refused_by refused_by;
+    struct sg_limit_place place; /* in sg_shared.limits */
+    enum sg_star star;           /* what `*` means to this client */
+    bool is_console;             /* logs in upstream only to be authenticated, then goes to the console */
+    bool is_logged_in;           /* the first ReadyForQuery was seen */
+    bool is_client_bye;          /* Terminate was forwarded */
+    bool is_server_cut;          /* the client died inside a message: nothing more is written to the server */
     bool is_client_eof;
     bool is_server_known; /* its first message was one that a PostgreSQL server begins with */
     bool is_server_error; /* the server's last message was an ErrorResponse: if it closes now, it has said why */

@@ -18,6 +18,7 @@
 #include "session_cancel.h"
 #include "session_copy.h"
 #include "session_facts.h"
+#include "session_limits.h"
 #include "session_notes.h"
 #include "session_reply.h"
 #include "session_sql.h"
@@ -41,8 +42,11 @@ size_t sg_server_need(void *owner, const struct sg_message *m) {
     case 'K':
         is_wanted = true;
         break;
-    case 'R':
-        is_wanted = s->is_console || s->server_tls || s->login;
+    case 'R': /* which it is stands in front */
+        if (!s->is_console && !s->server_tls && !s->login) {
+            return m->body_bytes < 4 ? m->body_bytes : 4;
+        }
+        is_wanted = true;
         break;
     case 'S':
         is_wanted = true;
@@ -106,13 +110,17 @@ static enum sg_verdict on_backend_key(struct sg_session *s, const struct sg_mess
 static enum sg_verdict on_authentication(struct sg_session *s, const struct sg_message *m) {
     int32_t code = -1;
     if (s->login) {
-        return sg_session_auth_answer(s, m);
+        enum sg_verdict verdict = sg_session_auth_answer(s, m);
+        return verdict == SG_FORWARD && !sg_session_limits_enter(s) ? SG_STOP : verdict;
     }
-    bool is_read = (s->is_console || s->server_tls) && sg_auth_read(m->body, m->have, &code) == SG_READ_OK;
+    bool is_read = sg_auth_read(m->body, m->have, &code) == SG_READ_OK;
     if (is_read && code == 10 && s->server_tls && sg_session_tls_unbind(s, m)) { /* AuthenticationSASL */
         return SG_ABSORB;
     }
-    return is_read && s->is_console && code == 0 ? SG_STOP : SG_FORWARD;
+    if (is_read && code == 0 && (s->is_console || !sg_session_limits_enter(s))) { /* AuthenticationOk */
+        return SG_STOP;
+    }
+    return SG_FORWARD;
 }
 
 /* ---- Completions ---- */

@@ -223,6 +223,7 @@ void sg_worker_session_over(struct sg_worker *w, struct sg_session *s) {
         sg_worker_unpin(w, s);
     }
     sg_strangers_remove(s);
+    sg_limits_leave(w->shared->limits, &s->place);
     if (s->prev) {
         s->prev->next = s->next;
     } else {

@@ -87,6 +87,7 @@ struct sg_shared {
     _Atomic uint64_t sessions;  /* logged in or logging in */
     _Atomic uint64_t last_id;   /* of a session */
     _Atomic int64_t pausing;    /* pause.h, inv. 3 */
+    struct sg_limits *limits;   /* logged in, by user and database */
     struct sg_lookups *lookups; /* threads that run auth_query */
 };
 

@@ -9,9 +9,13 @@ import struct
 import time
 from pathlib import Path
 
+import psycopg2
+import pytest
+
+from cluster import SCRAM_PASSWORD, SCRAM_USER
 from proxy import PATIENCE_S
 from test_limits import connect, processor_s, startup
-from wire import Wire
+from wire import ServerError, Wire
 
 SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 
@@ -120,6 +124,76 @@ def test_p55_sessions_that_use_up_all_descriptors_are_waited_for(start_segue, da
     for conn in conns[2:]:
         conn.cursor().execute("SELECT 1")
         conn.close()
+
+
+# ---- Limits by user and database ----
+
+def refused(segue, database, user="postgres"):
+    with pytest.raises(psycopg2.OperationalError) as caught:
+        segue.connect(database, user=user)
+    return str(caught.value)
+
+
+@pytest.fixture
+def roles(cluster):
+    names = ["lim_a", "lim_b", "lim_c"]
+    cluster.admin(*(f"CREATE ROLE {name} LOGIN" for name in names))
+    yield names
+    cluster.admin(*(f"DROP ROLE {name}" for name in names))
+
+
+def test_sessions_are_limited_by_user_and_by_database(start_segue, database, cluster, roles, tmp_path):
+    config = tmp_path / "segue.ini"
+    text = ("[segue]\nmax_user_connections = 3\nmax_db_connections = 6\n"
+            "[users]\nlim_b = max_user_connections=1\nlim_c = max_user_connections=0\n")
+    config.write_text(text, encoding="utf-8")
+    segue = start_segue(options=["-c", str(config)])
+    conns = [segue.connect(database, user="lim_a") for _ in range(3)]
+    assert 'too many connections for role "lim_a"' in refused(segue, database, "lim_a")
+    conns.append(segue.connect(database, user="lim_b"))
+    assert 'too many connections for role "lim_b"' in refused(segue, database, "lim_b")
+    conns += [segue.connect(database, user="lim_c") for _ in range(2)]
+    assert f'too many connections for database "{database}"' in refused(segue, database, "lim_c")
+    other = cluster.create_database()
+    conns += [segue.connect(other, user="lim_c") for _ in range(3)]
+    assert "lim_a" in refused(segue, other, "lim_a"), "a user has one count, wherever he is"
+    conns.pop(0).close()
+    until(lambda: reconnects(segue, other, "lim_a", conns), "a place that was given up is not free")
+    with pytest.raises(ServerError) as caught:
+        Wire(segue.port, other, user="lim_a")
+    assert caught.value.sqlstate == "53300" and "max_user_connections" in caught.value.fields["H"]
+    config.write_text(text.replace("max_user_connections = 3", "max_user_connections = 4"), encoding="utf-8")
+    segue.process.send_signal(signal.SIGHUP)
+    until(lambda: reconnects(segue, other, "lim_a", conns), "a reload does not take the new limit up")
+    for conn in conns:
+        conn.close()
+    cluster.drop_database(other)
+
+
+def reconnects(segue, database, user, conns):
+    try:
+        conns.append(segue.connect(database, user=user))
+        return True
+    except psycopg2.OperationalError as error:
+        assert "too many connections" in str(error)
+        return False
+
+
+def test_who_has_not_proved_who_he_is_takes_nobodys_place(start_segue, database):
+    segue = start_segue(options=["--set", "max_user_connections=1"])
+    body = b"user\0" + SCRAM_USER.encode() + b"\0database\0" + database.encode() + b"\0\0"
+    strangers = [connect(segue) for _ in range(5)]
+    for stranger in strangers:
+        stranger.sendall(startup(body=body))
+        assert stranger.recv(1) == b"R", "the server asks for a password"
+    conn = segue.connect(database, user=SCRAM_USER, password=SCRAM_PASSWORD)
+    with pytest.raises(psycopg2.OperationalError, match="too many connections for role"):
+        segue.connect(database, user=SCRAM_USER, password=SCRAM_PASSWORD)
+    with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
+        segue.connect(database, user=SCRAM_USER, password="wrong")
+    conn.close()
+    for stranger in strangers:
+        stranger.close()
 
 
 # ---- Sockets ----
