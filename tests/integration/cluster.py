@@ -36,6 +36,7 @@ HBA = f"""
 local all all trust
 host all {SCRAM_USER} 127.0.0.1/32 scram-sha-256
 host all all 127.0.0.1/32 trust
+host replication all 127.0.0.1/32 trust
 """
 
 
@@ -94,7 +95,7 @@ class Cluster:
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 die_with_parent(user="postgres") + [str(self.programs / "postgres"), "-D", str(self.data)],
-                cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, "HOME": str(self.dir)})
         while True:
             try:
                 self.connect("postgres").close()
@@ -103,6 +104,12 @@ class Cluster:
                 if self.process.poll() is not None:
                     raise RuntimeError("postgres did not start:\n" + self.log.read_text(errors="replace")) from None
                 time.sleep(0.05)
+
+    def configure(self, **settings):
+        """Settings that need a restart."""
+        self.admin(*(f"ALTER SYSTEM SET {name} = '{value}'" for name, value in settings.items()))
+        self.stop()
+        self.start()
 
     def stop(self, how=signal.SIGINT):
         """SIGINT: fast shutdown. SIGQUIT: immediate, as a crash."""

@@ -25,7 +25,7 @@ OLD, NEW = "f1", "g1"
 
 @pytest.fixture(scope="module")
 def tests():
-    made = suite.Tests(source.regression_tests(BUILD))
+    made = suite.Tests(source.folder(source.POSTGRESQL, "regress", BUILD))
     yield made
     made.remove()
 

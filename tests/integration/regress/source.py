@@ -1,5 +1,5 @@
-"""PostgreSQL's own regression tests, from Debian's source package: fetched when they are first needed, kept in the user's
-cache and copied to the build folder, never part of this repository."""
+"""Other projects' own tests, from Debian's source packages: fetched when they are first needed, kept in the user's cache and copied
+to the build folder, never part of this repository."""
 
 import os
 import re
@@ -9,13 +9,21 @@ import tarfile
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
-PACKAGE = "postgresql-15"
-# The list of explained differences was made with this one. Mirrors drop a version when the next point release is out:
-# whatever they have instead will do, and where it differs the list says so.
-VERSION = "15.18-0+deb12u1"
+
+class Package(NamedTuple):
+    name: str
+    version: str  # the one wanted; where the mirrors have dropped it, what they have instead
+    folders: dict  # what is kept: a name of ours, and where it is in the archive
+
+
+# The list of explained differences was made with this version. Mirrors drop one when the next point release is out: whatever
+# they have instead will do, and where it differs the list says so.
+POSTGRESQL = Package("postgresql-15", "15.18-0+deb12u1", {
+    "regress": "src/test/regress", "isolation": "src/test/isolation", "libpq_pipeline": "src/test/modules/libpq_pipeline"})
+PGPOOL = Package("pgpool2", "4.3.5-1+deb12u1", {"pgproto": "src/test/regression/tests"})
 ATTEMPTS, PAUSE_S, APT_TIMEOUT_S = 4, 5, 300
-SUITE = "src/test/regress"
 
 
 class NotAvailable(Exception):
@@ -60,41 +68,48 @@ class Apt:
             raise NotAvailable(f"{program} {' '.join(arguments)}:\n{done.stdout[-1000:]}{done.stderr[-2000:]}")
         return done.stdout
 
-    def versions(self):
+    def versions(self, package):
         """The one wanted first, then the others, as apt lists them."""
-        known = re.findall(r"^Version: (\S+)$", self.run("apt-cache", "showsrc", PACKAGE), re.M)
-        return sorted(set(known), key=lambda v: (v != VERSION, known.index(v)))
+        known = re.findall(r"^Version: (\S+)$", self.run("apt-cache", "showsrc", package.name), re.M)
+        return sorted(set(known), key=lambda v: (v != package.version, known.index(v)))
 
-    def fetch(self):
+    def fetch(self, package):
         """The upstream tarball, verified by apt against Debian's signatures."""
         self.run("apt-get", "-q", "update")
         failures = []
-        for version in self.versions():
+        for version in self.versions(package):
             try:
-                self.run("apt-get", "-q", "source", "--download-only", f"{PACKAGE}={version}")
+                self.run("apt-get", "-q", "source", "--download-only", f"{package.name}={version}")
                 return next(self.directory.glob("*.orig.tar.*"))
             except NotAvailable as failure:
                 failures.append(str(failure))
-        raise NotAvailable("\n".join(failures) or f"no source package {PACKAGE} in the lists of Debian's mirrors")
+        raise NotAvailable("\n".join(failures) or f"no source package {package.name} in the lists of Debian's mirrors")
 
 
-def extract(tarball, destination):
+def extract(tarball, package, destination):
+    """Of the archive, the folders wanted, under their names of ours."""
+    whole = destination / "whole"
     with tarfile.open(tarball) as archive:
-        wanted = [m for m in archive.getmembers() if f"/{SUITE}/" in m.name and (m.isfile() or m.isdir())]
-        archive.extractall(destination, members=wanted)
-    return next(destination.glob(f"*/{SUITE}"))
+        top = archive.next().name.split("/")[0]
+        wanted = tuple(f"{top}/{path}/" for path in package.folders.values())
+        archive.extractall(whole, members=[m for m in archive.getmembers() if m.name.startswith(wanted) and (m.isfile() or m.isdir())])
+    kept = destination / "kept"
+    kept.mkdir()
+    for name, path in package.folders.items():
+        os.rename(whole / top / path, kept / name)
+    return kept
 
 
-def fetch_with_patience(directory):
+def fetch_with_patience(package, directory):
     for attempt in range(1, ATTEMPTS + 1):
         work = Path(tempfile.mkdtemp(dir=directory, prefix="apt-"))
         try:
-            return extract(Apt(work).fetch(), work), work
+            return extract(Apt(work).fetch(package), package, work), work
         except (NotAvailable, subprocess.TimeoutExpired) as failure:
             shutil.rmtree(work)
             if attempt == ATTEMPTS:
                 raise NotAvailable(
-                    f"PostgreSQL's regression tests could not be fetched from Debian's mirrors, after {attempt} attempts. "
+                    f"The tests of {package.name} could not be fetched from Debian's mirrors, after {attempt} attempts. "
                     "This test needs the network once; what it fetches stays in the user's cache.\n" + str(failure)) from None
             time.sleep(PAUSE_S * attempt)
     raise AssertionError("not reached")
@@ -111,15 +126,15 @@ def put(folder, place):
     shutil.rmtree(work)
 
 
-def regression_tests(build):
-    """The folder src/test/regress of PostgreSQL. The network is needed once for a user, not for each build folder."""
-    kept = build / "postgresql-regress"
-    cached = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "segue" / f"{PACKAGE}-regress"
+def folder(package, name, build):
+    """One of the package's folders. The network is needed once for a user, not for each build folder."""
+    kept = build / f"{package.name}-suites"
+    cached = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "segue" / f"{package.name}-suites"
     if not kept.is_dir() and not cached.is_dir():
         build.mkdir(parents=True, exist_ok=True)
-        found, work = fetch_with_patience(build)
+        found, work = fetch_with_patience(package, build)
         put(found, cached)
         shutil.rmtree(work)
     if not kept.is_dir():
         put(cached, kept)
-    return kept
+    return kept / name
