@@ -80,7 +80,8 @@ struct sg_session {
     bool is_server_cut;          /* the client died inside a message: nothing more is written to the server */
     bool is_client_eof;
     bool is_server_known; /* its first message was one that a PostgreSQL server begins with */
-    bool is_server_error; /* the server's last message was an ErrorResponse: if it closes now, it has said why */
+    bool
+        is_server_error; /* the server's last message was that it ends the session: if it closes now, it has said why */
     bool is_stalled;
     bool is_paused, is_pausing, is_held; /* pause.h */
     uint32_t stalled_until;              /* as many expectations at most are left */

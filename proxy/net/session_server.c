@@ -378,6 +378,12 @@ static enum sg_verdict on_error(struct sg_session *s, const struct sg_message *m
     return verdict;
 }
 
+/* Does the server say why it is about to close? As far as has come of it; what cannot be read yet may well be that. */
+static bool is_farewell(const struct sg_message *m) {
+    struct sg_span severity = sg_error_field(m->body, m->have, 'V');
+    return !severity.ptr || !sg_span_eq_cstr(severity, "ERROR");
+}
+
 /* ---- The table ---- */
 
 enum sg_verdict sg_server_decide(void *owner, const struct sg_message *m) {
@@ -386,7 +392,7 @@ enum sg_verdict sg_server_decide(void *owner, const struct sg_message *m) {
         return SG_STOP;
     }
     s->is_server_known = true;
-    s->is_server_error = m->type == 'E';
+    s->is_server_error = m->type == 'E' && is_farewell(m);
     switch (m->type) {
     case 'D':
         if (!sg_probe_is_front(s)) {
