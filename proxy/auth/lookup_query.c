@@ -168,17 +168,21 @@ static void read_answer(PGresult *answer, const struct sg_lookup_task *task, str
         nobody(result, "it has no password, or VALID UNTIL has passed");
     } else {
         struct sg_span text = {PQgetvalue(answer, 0, 1), (size_t)PQgetlength(answer, 0, 1)};
-        sg_secret_read(text, &result->secret);
+        bool good = sg_secret_read(text, &result->secret);
         OPENSSL_cleanse((char *)text.ptr, text.len);
         result->status = SG_LOOKUP_FOUND;
+        if (!good) {
+            trouble(result, "auth_query is of no use", "the secret begins as one of SCRAM-SHA-256, and is damaged");
+        }
     }
 }
 
-/* Many an auth_query forgets about it. */
+/* Many an auth_query forgets about it. Asked of users who do not exist, too: the time must not tell. */
 static void check_time(struct sg_lookup_link *link, const struct sg_lookup_task *task,
                        struct sg_lookup_result *result) {
     PGresult *answer = ask(link, VALID_UNTIL_QUERY, task->user, result);
-    bool is_over = answer && PQntuples(answer) == 1 && strcmp(PQgetvalue(answer, 0, 0), "t") == 0;
+    bool is_over = answer && result->status == SG_LOOKUP_FOUND && PQntuples(answer) == 1 &&
+                   strcmp(PQgetvalue(answer, 0, 0), "t") == 0;
     PQclear(answer);
     if (!answer || is_over) {
         sg_secret_wipe(&result->secret);
@@ -221,7 +225,7 @@ void sg_lookup_run(struct sg_lookup_link *link, const struct sg_lookup_task *tas
         read_answer(answer, task, &result);
     }
     PQclear(answer);
-    if (result.status == SG_LOOKUP_FOUND) {
+    if (result.status != SG_LOOKUP_TROUBLE) {
         check_time(link, task, &result);
     }
     if (result.status == SG_LOOKUP_FOUND) {

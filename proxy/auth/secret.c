@@ -10,7 +10,8 @@
 #include <string.h>
 #include <stringprep.h>
 
-#define SCRAM_PREFIX "SCRAM-SHA-256$"
+static const char scram_prefix[] = "SCRAM-SHA-256$";
+enum { PREFIX_BYTES = sizeof(scram_prefix) - 1 };
 
 bool sg_secret_same(const void *a, const void *b, size_t len) {
     return CRYPTO_memcmp(a, b, len) == 0;
@@ -133,11 +134,8 @@ static bool read_verifier(struct sg_span text, struct sg_scram_verifier *ret_ver
     struct sg_span iterations, salt, stored;
     struct sg_scram_verifier v = {0};
     uint8_t bytes[SG_SCRAM_SALT_BYTES];
-    size_t prefix = strlen(SCRAM_PREFIX), len;
-    if (text.len < prefix || memcmp(text.ptr, SCRAM_PREFIX, prefix) != 0) {
-        return false;
-    }
-    text = (struct sg_span){text.ptr + prefix, text.len - prefix};
+    size_t len;
+    text = (struct sg_span){text.ptr + PREFIX_BYTES, text.len - PREFIX_BYTES};
     bool good = take_until(&text, ':', &iterations) && take_until(&text, '$', &salt) && take_until(&text, ':', &stored);
     good = good && sg_scram_iterations_read(iterations, &v.iterations) && read_key(stored, v.stored) &&
            read_key(text, v.server);
@@ -162,21 +160,25 @@ static bool is_md5(struct sg_span text) {
     return true;
 }
 
-void sg_secret_read(struct sg_span text, struct sg_secret *ret_secret) {
+bool sg_secret_read(struct sg_span text, struct sg_secret *ret_secret) {
     *ret_secret = (struct sg_secret){.kind = SG_SECRET_NONE};
     if (text.len == 0) {
-        return;
+        return true;
+    }
+    if (text.len >= PREFIX_BYTES && memcmp(text.ptr, scram_prefix, PREFIX_BYTES) == 0) {
+        bool good = read_verifier(text, &ret_secret->scram);
+        ret_secret->kind = good ? SG_SECRET_SCRAM : SG_SECRET_NONE;
+        return good;
     }
     if (is_md5(text)) {
         ret_secret->kind = SG_SECRET_MD5;
         memcpy(ret_secret->md5, text.ptr, text.len);
-    } else if (read_verifier(text, &ret_secret->scram)) {
-        ret_secret->kind = SG_SECRET_SCRAM;
     } else if (!(ret_secret->password = strndup(text.ptr, text.len))) {
         abort();
     } else {
         ret_secret->kind = SG_SECRET_PLAIN;
     }
+    return true;
 }
 
 bool sg_secret_salt(struct sg_secret *secret, const char *salt) {

@@ -45,8 +45,9 @@ struct sg_secret {
     struct sg_scram_verifier scram; /* SCRAM; PLAIN once sg_secret_salt was called */
 };
 
-/* Never fails: what has no other form is a password. An empty text is none. */
-void sg_secret_read(struct sg_span text, struct sg_secret *ret_secret);
+/* What has no other form is a password; an empty text is none. False, and none: it begins as a secret of SCRAM and is
+ * not one, and so is not a password either: whoever has seen it would get in with it. */
+bool sg_secret_read(struct sg_span text, struct sg_secret *ret_secret);
 /* Makes a verifier of a plain password with this salt (base64). Takes about a millisecond. Others stay. False: OpenSSL
  * does not do it. */
 bool sg_secret_salt(struct sg_secret *secret, const char *salt);

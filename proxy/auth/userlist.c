@@ -39,7 +39,8 @@ static const char *read_field(const char *p, const char *end, char *out) {
     return NULL;
 }
 
-static void add(struct sg_userlist *list, const char *name, const char *secret, int line) {
+/* False: the secret is damaged. */
+static bool add(struct sg_userlist *list, const char *name, const char *secret, int line) {
     if (list->len == list->cap) {
         list->cap = list->cap ? list->cap * 2 : 16;
         struct user *users = malloc(list->cap * sizeof(*users)); /* no realloc: it would leave secrets behind */
@@ -58,7 +59,7 @@ static void add(struct sg_userlist *list, const char *name, const char *secret, 
     if (!user->name) {
         abort();
     }
-    sg_secret_read(sg_span_of(secret), &user->secret);
+    return sg_secret_read(sg_span_of(secret), &user->secret);
 }
 
 static void read_line(struct sg_userlist *list, const char *file, struct sg_span text, int line,
@@ -74,8 +75,8 @@ static void read_line(struct sg_userlist *list, const char *file, struct sg_span
         sg_config_faults_add(faults, file, line, "not \"user\" \"secret\", each in double quotes");
     } else if (!*name) {
         sg_config_faults_add(faults, file, line, "the user's name is empty");
-    } else {
-        add(list, name, secret, line);
+    } else if (!add(list, name, secret, line)) {
+        sg_config_faults_add(faults, file, line, "the secret begins as one of SCRAM-SHA-256, and is damaged");
     }
     OPENSSL_cleanse(name, 2 * text.len + 2);
     free(name);

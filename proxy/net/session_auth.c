@@ -107,12 +107,16 @@ void sg_session_auth_start(struct sg_session *s, struct sg_buf first) {
 static void negotiate(struct sg_session *s) {
     struct sg_login *login = s->login;
     struct sg_startup startup;
-    struct sg_span name, value, unknown[64];
+    struct sg_span name, value;
     uint32_t unknown_len = 0;
     size_t cursor = 0;
     struct sg_buf packet = {0}, answer = {0};
     if (sg_startup_read(login->first.data, login->first.len, &startup) != SG_READ_OK) {
         abort(); /* it was read before, or made here */
+    }
+    struct sg_span *unknown = calloc(startup.params.len / strlen("_pq_.") + 1, sizeof(*unknown));
+    if (!unknown) {
+        abort();
     }
     uint32_t asked = (uint32_t)startup.major << 16 | startup.minor;
     sg_msg_begin(&packet, 0);
@@ -121,7 +125,7 @@ static void negotiate(struct sg_session *s) {
         if (name.len < 5 || memcmp(name.ptr, "_pq_.", 5) != 0) {
             sg_buf_put_span_cstr(&packet, name);
             sg_buf_put_span_cstr(&packet, value);
-        } else if (unknown_len < sizeof(unknown) / sizeof(*unknown)) {
+        } else {
             unknown[unknown_len++] = name;
         }
     }
@@ -131,6 +135,7 @@ static void negotiate(struct sg_session *s) {
         sg_msg_negotiate_version(&answer, asked < NEWEST_PROTOCOL ? asked : NEWEST_PROTOCOL, unknown, unknown_len);
         write_client(s, &answer);
     }
+    free(unknown);
     sg_buf_free(&answer);
     sg_buf_free(&login->first);
     login->first = packet;
@@ -464,6 +469,9 @@ void sg_session_auth_end(struct sg_session *s) {
         return;
     }
     s->login = NULL;
+    if (login->is_exchanging && s->rest.data) {
+        OPENSSL_cleanse(s->rest.data, s->rest.cap); /* part of a password, perhaps */
+    }
     if (login->lookup) {
         sg_lookup_abandon(login->lookup);
     }

@@ -46,14 +46,16 @@ Test(userlist, tells_every_fault_and_no_secret) {
                          "\"c\" \"hush3\n"
                          "\"d\"\n"
                          "\"\" \"hush4\"\n"
-                         "\"a\" \"hush5\"\n",
+                         "\"a\" \"hush5\"\n"
+                         "\"e\" \"SCRAM-SHA-256$4096:hush6\"\n",
                          &faults));
     static const struct {
         int line;
         const char *says;
-    } expected[] = {{2, "double quotes"}, {3, "double quotes"}, {4, "double quotes"}, {5, "empty"}, {6, "on line 1"}};
-    cr_assert_eq(faults.len, 5);
-    for (size_t i = 0; i < 5; i++) {
+    } expected[] = {{2, "double quotes"}, {3, "double quotes"}, {4, "double quotes"},
+                    {5, "empty"},         {6, "on line 1"},     {7, "damaged"}};
+    cr_assert_eq(faults.len, 6);
+    for (size_t i = 0; i < 6; i++) {
         cr_assert_eq(faults.list[i].line, expected[i].line);
         cr_assert(strstr(faults.list[i].message, expected[i].says), "%s", faults.list[i].message);
         cr_assert_null(strstr(faults.list[i].message, "hush"));
