@@ -14,6 +14,7 @@ struct command_line {
     const char *path; /* -c */
     struct sg_config_override overrides[OVERRIDES_MAX];
     size_t overrides_len;
+    bool is_takeover;
     struct sg_arena arena;
 };
 
@@ -30,6 +31,8 @@ static void print_help(void) {
         "      --workers N          worker loops, a thread each; 0, the default, is one for each processor\n"
         "      --http HOST:PORT     the HTTP side (not supported yet)\n"
         "      --set KEY=VALUE      any other key of section [segue]\n"
+        "      --takeover           take the place of the segue that waits at handover_socket: its listening sockets,\n"
+        "                           not its sessions; if there is none, start as ever\n"
         "  -h, --help               this text\n"
         "  -V, --version            version\n\n"
         "Signals: TERM ends sessions as they become idle, INT at once, HUP reads the configuration again,\n"
@@ -67,7 +70,7 @@ static bool add_set(struct command_line *line, const char *setting) {
 
 /* -1: go on; otherwise the exit status. */
 static int read_options(int argc, char **argv, struct command_line *line) {
-    enum { LISTEN = 256, UPSTREAM, CONTROL, WORKERS, HTTP, SET };
+    enum { LISTEN = 256, UPSTREAM, CONTROL, WORKERS, HTTP, SET, TAKEOVER };
     static const struct option options[] = {{"config", required_argument, NULL, 'c'},
                                             {"listen", required_argument, NULL, LISTEN},
                                             {"upstream", required_argument, NULL, UPSTREAM},
@@ -75,6 +78,7 @@ static int read_options(int argc, char **argv, struct command_line *line) {
                                             {"workers", required_argument, NULL, WORKERS},
                                             {"http", required_argument, NULL, HTTP},
                                             {"set", required_argument, NULL, SET},
+                                            {"takeover", no_argument, NULL, TAKEOVER},
                                             {"help", no_argument, NULL, 'h'},
                                             {"version", no_argument, NULL, 'V'},
                                             {0}};
@@ -97,6 +101,8 @@ static int read_options(int argc, char **argv, struct command_line *line) {
             line->path = optarg;
         else if (c == LISTEN)
             good = add_listen(line, optarg);
+        else if (c == TAKEOVER)
+            line->is_takeover = true;
         else if (c == SET)
             good = add_set(line, optarg);
         for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++)
@@ -125,7 +131,8 @@ int sg_cli_serve(int argc, char **argv) {
         struct sg_config *config = load(&line, &faults);
         sg_config_faults_print(&faults, stderr);
         sg_config_faults_free(&faults);
-        status = config ? sg_serve(config, load, &line) : SG_EXIT_USAGE;
+        struct sg_serve_options options = {.reload = load, .reload_arg = &line, .is_takeover = line.is_takeover};
+        status = config ? sg_serve(config, &options) : SG_EXIT_USAGE;
     }
     sg_arena_free(&line.arena);
     return status;

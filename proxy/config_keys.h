@@ -69,6 +69,8 @@
     X(BOOL,    log_connections, "1", 0, 0, RELOAD, "Log each login")                                                   \
     X(SECONDS, stats_period, "60", 1000, 86400000, RELOAD, "How often the averages of SHOW STATS begin anew") \
     X(TEXT,    pidfile, "", 0, 0, RESTART, "File to write the process id to; removed at the end")                      \
+    X(TEXT,    handover_socket, "", 0, 0, RESTART, "Unix socket at which a new process takes over (`segue serve --takeover`); empty: none can") \
+    X(SECONDS, handover_wait, "900", 0, 86400000, RELOAD, "After a hand-over, how long the old process lets its clients stay before it drains; 0 is for ever") \
     X(TEXT,    http_listen, "", 0, 0, LATER, "HOST:PORT of the HTTP side")                                             \
     /* migrations */                                                                                                   \
     X(TEXT,    control_conninfo, "", 0, 0, RESTART, "Connection string of the control role on the database to be migrated; empty is a plain proxy") \

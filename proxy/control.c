@@ -22,9 +22,9 @@ struct sg_control {
     struct sg_hub *hub;
     struct sg_control_events events;
     pthread_t thread;
-    pthread_mutex_t lock; /* guards stopping and engine */
+    pthread_mutex_t lock; /* guards stopping, is_retired and engine */
     pthread_cond_t wake;
-    bool stopping;
+    bool stopping, is_retired;
     struct sg_engine *engine;
     char last_message[1100]; /* control thread only: the same trouble is told once */
 };
@@ -126,6 +126,8 @@ static bool try_start(struct sg_control *control, int *ret_wait_ms) {
     if (engine) {
         pthread_mutex_lock(&control->lock);
         control->engine = engine;
+        if (control->is_retired)
+            sg_engine_retire(engine);
         pthread_mutex_unlock(&control->lock);
         sg_log(SG_LOG_INFO, "migration engine started");
         control->events.running(control->events.arg, engine);
@@ -165,6 +167,16 @@ struct sg_control *sg_control_start(const struct sg_engine_config *config, struc
     if (pthread_create(&control->thread, NULL, control_main, control) != 0)
         abort();
     return control;
+}
+
+void sg_control_retire(struct sg_control *control) {
+    if (!control)
+        return;
+    pthread_mutex_lock(&control->lock);
+    control->is_retired = true;
+    if (control->engine)
+        sg_engine_retire(control->engine);
+    pthread_mutex_unlock(&control->lock);
 }
 
 void sg_control_stop(struct sg_control *control) {

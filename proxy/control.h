@@ -35,6 +35,8 @@ struct sg_control_events {
 /* Config strings must outlive the control. */
 struct sg_control *sg_control_start(const struct sg_engine_config *config, struct sg_hub *hub,
                                     const struct sg_control_events *events);
+/* This process is about to end: it no longer coordinates migrations, and other proxies may. NULL is nothing. */
+void sg_control_retire(struct sg_control *control);
 /* Ends the thread and stops the engine. */
 void sg_control_stop(struct sg_control *control);
 

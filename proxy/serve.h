@@ -10,7 +10,13 @@
 /* Reads the configuration again, for HUP: NULL and faults when it is bad. */
 typedef struct sg_config *sg_serve_reload(void *arg, struct sg_config_faults *faults);
 
+struct sg_serve_options {
+    sg_serve_reload *reload;
+    void *reload_arg;
+    bool is_takeover; /* take the place of the process that waits at handover_socket; if there is none, start as ever */
+};
+
 /* Takes the config over. Returns the exit status. Main thread; installs signal handlers. */
-int sg_serve(struct sg_config *config, sg_serve_reload *reload, void *reload_arg);
+int sg_serve(struct sg_config *config, const struct sg_serve_options *options);
 
 #endif

@@ -65,6 +65,11 @@ void sg_engine_stop(struct sg_engine *engine) {
     engine_free(engine);
 }
 
+void sg_engine_retire(struct sg_engine *engine) {
+    atomic_store(&engine->is_retired, true);
+    sg_bell_ring(&engine->runner_bell);
+}
+
 void sg_engine_wake(struct sg_engine *engine) {
     sg_bell_ring(&engine->watcher_bell);
     sg_bell_ring(&engine->runner_bell);

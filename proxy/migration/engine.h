@@ -35,6 +35,10 @@ struct sg_engine *sg_engine_start(const struct sg_engine_config *config, struct 
 /* Ends both threads and gives the lease back: only when no worker serves any more. */
 void sg_engine_stop(struct sg_engine *engine);
 
+/* Carries no more migrations on, and gives the coordinator's lock up once the turn at hand is over; mappings are served
+ * as before. Any thread. */
+void sg_engine_retire(struct sg_engine *engine);
+
 /* Look at the rows now rather than at the next poll. Any thread. */
 void sg_engine_wake(struct sg_engine *engine);
 

@@ -14,7 +14,7 @@
 struct sg_engine {
     struct sg_engine_config config; /* conninfo is our own copy */
     struct sg_hub *hub;
-    atomic_bool stopping;
+    atomic_bool stopping, is_retired;
     pthread_t watcher_thread, runner_thread;
     struct sg_bell watcher_bell, runner_bell;
 

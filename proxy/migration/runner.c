@@ -141,6 +141,10 @@ static bool run_task(struct sg_engine *engine, struct sg_task *task) {
     return true;
 }
 
+static bool goes_on(struct sg_engine *engine) {
+    return !atomic_load(&engine->stopping) && !atomic_load(&engine->is_retired);
+}
+
 /* Answers how long there is nothing to do; -1 when the connection is gone. */
 static int run_round(struct sg_engine *engine) {
     struct sg_error err;
@@ -150,7 +154,7 @@ static int run_round(struct sg_engine *engine) {
         return sg_db_is_lost(engine->run_conn) ? -1 : RETRY_MS;
     }
     int64_t rest_ms = engine->config.poll_ms;
-    for (int i = 0; i < PQntuples(rows) && rest_ms >= 0 && !atomic_load(&engine->stopping); i++) {
+    for (int i = 0; i < PQntuples(rows) && rest_ms >= 0 && goes_on(engine); i++) {
         struct sg_task *task = task_of(engine, strtoll(PQgetvalue(rows, i, 0), NULL, 10));
         if (task->due_ms <= sg_now_ms() && !run_task(engine, task)) {
             rest_ms = -1;
@@ -166,7 +170,7 @@ static int run_round(struct sg_engine *engine) {
 
 void *sg_runner_main(void *arg) {
     struct sg_engine *engine = arg;
-    while (!atomic_load(&engine->stopping)) {
+    while (goes_on(engine)) {
         if (!coordinates(engine)) {
             sg_bell_wait(&engine->runner_bell, -1, RETRY_MS);
             continue;
@@ -180,6 +184,6 @@ void *sg_runner_main(void *arg) {
             sg_bell_wait(&engine->runner_bell, -1, rest_ms);
         }
     }
-    forget_tasks(engine);
+    disconnect_runner(engine); /* the lock goes with the connection */
     return NULL;
 }

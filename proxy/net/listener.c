@@ -93,20 +93,89 @@ static bool bind_and_listen(int fd, const struct sockaddr *address, socklen_t le
     return bind(fd, address, len) == 0 && listen(fd, BACKLOG) == 0;
 }
 
-/* Fills port and address in from the first socket that was bound. */
+/* Fills port and address in from the first socket. */
 static void note_address(struct sg_listener *listener, int fd) {
     struct sockaddr_storage bound;
     socklen_t len = sizeof(bound);
     char host[INET6_ADDRSTRLEN];
     char port[8];
-    if (getsockname(fd, (struct sockaddr *)&bound, &len) != 0 ||
-        getnameinfo((struct sockaddr *)&bound, len, host, sizeof(host), port, sizeof(port),
-                    NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
+    if (getsockname(fd, (struct sockaddr *)&bound, &len) != 0) {
         return;
     }
-    listener->port = (int)strtol(port, NULL, 10);
-    snprintf(listener->address, sizeof(listener->address), strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
+    if (bound.ss_family == AF_UNIX) {
+        snprintf(listener->address, sizeof(listener->address), "%s", ((struct sockaddr_un *)&bound)->sun_path);
+        return;
+    }
+    if (getnameinfo((struct sockaddr *)&bound, len, host, sizeof(host), port, sizeof(port),
+                    NI_NUMERICHOST | NI_NUMERICSERV) == 0) {
+        listener->port = (int)strtol(port, NULL, 10);
+        snprintf(listener->address, sizeof(listener->address), strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
+    }
 }
+
+/* ---- Sockets of others ---- */
+
+void sg_sockets_close(struct sg_sockets *sockets) {
+    for (int i = 0; i < sockets->len; i++) {
+        close(sockets->fds[i]);
+    }
+    sockets->len = 0;
+}
+
+static bool is_bound_to(int fd, const struct sockaddr *wanted, bool any_port) {
+    struct sockaddr_storage bound = {0};
+    socklen_t len = sizeof(bound);
+    if (getsockname(fd, (struct sockaddr *)&bound, &len) != 0 || bound.ss_family != wanted->sa_family) {
+        return false;
+    }
+    if (wanted->sa_family == AF_INET) {
+        const struct sockaddr_in *a = (const struct sockaddr_in *)&bound, *b = (const struct sockaddr_in *)wanted;
+        return a->sin_addr.s_addr == b->sin_addr.s_addr && (any_port || a->sin_port == b->sin_port);
+    }
+    if (wanted->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *a = (const struct sockaddr_in6 *)&bound, *b = (const struct sockaddr_in6 *)wanted;
+        return memcmp(&a->sin6_addr, &b->sin6_addr, sizeof(a->sin6_addr)) == 0 &&
+               (any_port || a->sin6_port == b->sin6_port);
+    }
+    return strcmp(((const struct sockaddr_un *)&bound)->sun_path, ((const struct sockaddr_un *)wanted)->sun_path) == 0;
+}
+
+/* -1: none is bound to it. */
+static int take_given(struct sg_sockets *given, const struct sockaddr *wanted, bool any_port) {
+    for (int i = 0; given && i < given->len; i++) {
+        if (is_bound_to(given->fds[i], wanted, any_port)) {
+            int fd = given->fds[i];
+            given->fds[i] = given->fds[--given->len];
+            return fd;
+        }
+    }
+    return -1;
+}
+
+static void adopt_all(struct sg_listener *listener, struct sg_sockets *given) {
+    for (int i = 0; i < given->len; i++) {
+        if (add_socket(listener, given->fds[i]) && !strchr(listener->address, ':')) {
+            note_address(listener, given->fds[i]);
+        }
+    }
+    given->len = 0;
+}
+
+/* Nobody listens there any more. */
+static void close_unwanted(struct sg_sockets *given) {
+    for (int i = 0; i < given->len; i++) {
+        struct sockaddr_un bound = {0};
+        socklen_t len = sizeof(bound);
+        bool has_file = getsockname(given->fds[i], (struct sockaddr *)&bound, &len) == 0 &&
+                        bound.sun_family == AF_UNIX && bound.sun_path[0] == '/';
+        if (has_file) {
+            unlink(bound.sun_path);
+        }
+    }
+    sg_sockets_close(given);
+}
+
+/* ---- Our own ---- */
 
 static void set_port(struct sockaddr *address, int port) {
     if (address->sa_family == AF_INET) {
@@ -116,22 +185,38 @@ static void set_port(struct sockaddr *address, int port) {
     }
 }
 
-static int listen_on(struct sg_listener *listener, const struct addrinfo *address, int port) {
+static int bind_to(const struct addrinfo *address) {
     int on = 1;
     int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {
-        return errno;
+        return -1;
     }
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     if (address->ai_family == AF_INET6) {
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)); /* IPv4 has a socket of its own */
     }
-    /* A free port is chosen once; the other addresses get the same. */
-    set_port(address->ai_addr, listener->len > 0 ? listener->port : port);
-    if (!bind_and_listen(fd, address->ai_addr, address->ai_addrlen) || !add_socket(listener, fd)) {
+    if (!bind_and_listen(fd, address->ai_addr, address->ai_addrlen)) {
         int error = errno;
         close(fd);
-        return error;
+        errno = error;
+        return -1;
+    }
+    return fd;
+}
+
+/* 0, or why not. */
+static int listen_on(struct sg_listener *listener, const struct addrinfo *address, int port, struct sg_sockets *given) {
+    /* A free port is chosen once; the other addresses get the same. */
+    int wanted_port = listener->len > 0 ? listener->port : port;
+    set_port(address->ai_addr, wanted_port);
+    int fd = take_given(given, address->ai_addr, wanted_port == 0);
+    fd = fd >= 0 ? fd : bind_to(address);
+    if (fd < 0) {
+        return errno;
+    }
+    if (!add_socket(listener, fd)) {
+        close(fd);
+        return EMFILE;
     }
     if (listener->len == 1) {
         note_address(listener, fd);
@@ -139,7 +224,8 @@ static int listen_on(struct sg_listener *listener, const struct addrinfo *addres
     return 0;
 }
 
-static bool open_tcp(struct sg_listener *listener, const char *host, int port, struct sg_error *reterr) {
+static bool open_tcp(struct sg_listener *listener, const char *host, int port, struct sg_sockets *given,
+                     struct sg_error *reterr) {
     bool is_any = !host || !*host || strcmp(host, "*") == 0;
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_family = AF_UNSPEC, .ai_flags = AI_PASSIVE};
     struct addrinfo *addresses = NULL;
@@ -151,7 +237,7 @@ static bool open_tcp(struct sg_listener *listener, const char *host, int port, s
     }
     int error = 0;
     for (const struct addrinfo *a = addresses; a && listener->len < SG_LISTENER_SOCKETS - 1; a = a->ai_next) {
-        int failure = listen_on(listener, a, port);
+        int failure = listen_on(listener, a, port, given);
         error = failure ? failure : error;
     }
     freeaddrinfo(addresses);
@@ -175,20 +261,31 @@ static void remove_stale(const struct sockaddr_un *address) {
     close(fd);
 }
 
-static bool open_unix(struct sg_listener *listener, const char *dir, struct sg_error *reterr) {
+static int bind_to_path(const struct sockaddr_un *address) {
+    remove_stale(address);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    bool is_bound = fd >= 0 && bind_and_listen(fd, (const struct sockaddr *)address, sizeof(*address)) &&
+                    chmod(address->sun_path, UNIX_MODE) == 0;
+    if (fd >= 0 && !is_bound) {
+        int error = errno;
+        close(fd);
+        errno = error;
+    }
+    return is_bound ? fd : -1;
+}
+
+static bool open_unix(struct sg_listener *listener, const char *dir, struct sg_sockets *given,
+                      struct sg_error *reterr) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int len = snprintf(address.sun_path, sizeof(address.sun_path), "%s/.s.PGSQL.%d", dir, listener->port);
     int fd = -1;
-    bool is_open = false;
     if (len < 0 || (size_t)len >= sizeof(address.sun_path)) {
         errno = ENAMETOOLONG;
     } else {
-        remove_stale(&address);
-        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        is_open = fd >= 0 && bind_and_listen(fd, (struct sockaddr *)&address, sizeof(address)) &&
-                  chmod(address.sun_path, UNIX_MODE) == 0 && add_socket(listener, fd);
+        fd = take_given(given, (const struct sockaddr *)&address, false);
+        fd = fd >= 0 ? fd : bind_to_path(&address);
     }
-    if (!is_open) {
+    if (fd < 0 || !add_socket(listener, fd)) {
         sg_error_set(reterr, SG_SQLSTATE_CANNOT_CONNECT, "cannot listen on unix socket %s/.s.PGSQL.%d: %s", dir,
                      listener->port, strerror(errno));
         if (fd >= 0) {
@@ -201,20 +298,43 @@ static bool open_unix(struct sg_listener *listener, const char *dir, struct sg_e
 }
 
 bool sg_listener_open(struct sg_listener *listener, uv_loop_t *loop, const char *host, int port,
-                      const char *unix_socket_dir, struct sg_error *reterr) {
+                      const char *unix_socket_dir, struct sg_sockets *given, struct sg_error *reterr) {
     listener->loop = loop;
     uv_timer_init(loop, &listener->pause);
     listener->pause.data = listener;
-    bool is_open = open_tcp(listener, host, port, reterr);
+    listener->is_given_complete = given && given->len > 0 && given->is_complete;
+    if (listener->is_given_complete) {
+        adopt_all(listener, given);
+        return true;
+    }
+    bool is_open = open_tcp(listener, host, port, given, reterr);
     if (is_open && unix_socket_dir && *unix_socket_dir) {
-        is_open = open_unix(listener, unix_socket_dir, reterr);
+        is_open = open_unix(listener, unix_socket_dir, given, reterr);
     }
     if (!is_open) {
         sg_listener_close(listener);
-        return false;
     }
+    if (given && is_open) {
+        close_unwanted(given);
+    } else if (given) {
+        sg_sockets_close(given);
+    }
+    return is_open;
+}
+
+void sg_listener_accept(struct sg_listener *listener) {
     set_polling(listener, true);
-    return true;
+}
+
+void sg_listener_sockets(const struct sg_listener *listener, struct sg_sockets *ret_sockets) {
+    *ret_sockets = (struct sg_sockets){.len = listener->len, .is_complete = listener->is_given_complete};
+    for (int i = 0; i < listener->len; i++) {
+        ret_sockets->fds[i] = listener->sockets[i].fd;
+    }
+}
+
+void sg_listener_yield(struct sg_listener *listener) {
+    listener->unix_path[0] = '\0';
 }
 
 void sg_listener_sweep(struct sg_listener *listener) {

@@ -57,6 +57,10 @@ bool sg_pauses_lists(const struct sg_pauses *pauses, const char *database) {
     return false;
 }
 
+bool sg_pauses_any(const struct sg_pauses *pauses) {
+    return pauses && (pauses->is_all || pauses->len > 0);
+}
+
 bool sg_pauses_has(const struct sg_pauses *pauses, const char *database) {
     return sg_pauses_lists(pauses, NULL) || sg_pauses_lists(pauses, database);
 }

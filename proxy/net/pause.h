@@ -31,6 +31,7 @@ struct sg_pauses;
 struct sg_pauses *sg_pauses_with(const struct sg_pauses *of, const char *database, bool on);
 /* Listed itself; the entry for every database does not count here. */
 bool sg_pauses_lists(const struct sg_pauses *pauses, const char *database);
+bool sg_pauses_any(const struct sg_pauses *pauses);
 bool sg_pauses_has(const struct sg_pauses *pauses, const char *database);
 struct sg_pauses *sg_pauses_ref(struct sg_pauses *pauses);
 void sg_pauses_unref(struct sg_pauses *pauses);

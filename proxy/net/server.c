@@ -82,9 +82,13 @@ static void free_server(struct sg_server *server) {
     free(server);
 }
 
-struct sg_server *sg_server_start(uv_loop_t *loop, const struct sg_server_config *config, struct sg_error *reterr) {
+struct sg_server *sg_server_start(uv_loop_t *loop, const struct sg_server_config *config, struct sg_sockets *given,
+                                  struct sg_error *reterr) {
     struct sg_upstream upstream;
     if (!sg_upstream_parse(config->upstream_conninfo, &upstream, reterr)) {
+        if (given) {
+            sg_sockets_close(given);
+        }
         return NULL;
     }
     struct sg_server *server = calloc(1, sizeof(*server));
@@ -104,7 +108,7 @@ struct sg_server *sg_server_start(uv_loop_t *loop, const struct sg_server_config
         config->server_connect_timeout_ms > 0 ? (unsigned)config->server_connect_timeout_ms : 0;
     server->shared.upstream = upstream;
     if (!sg_listener_open(&server->listener, loop, config->listen_host, config->listen_port, config->unix_socket_dir,
-                          reterr)) {
+                          given, reterr)) {
         /* Its handles are closing on the caller's loop and lie in our memory: let them. */
         uv_run(loop, UV_RUN_NOWAIT);
         free_server(server);
@@ -132,11 +136,25 @@ int sg_server_port(const struct sg_server *server) {
     return server->listener.port;
 }
 
+void sg_server_accept(struct sg_server *server) {
+    sg_listener_accept(&server->listener);
+}
+
+void sg_server_sockets(const struct sg_server *server, struct sg_sockets *ret_sockets) {
+    sg_listener_sockets(&server->listener, ret_sockets);
+}
+
 static void stop_listening(struct sg_server *server) {
     if (server->is_listening) {
         server->is_listening = false;
         sg_listener_close(&server->listener);
     }
+}
+
+void sg_server_yield(struct sg_server *server) {
+    sg_listener_sweep(&server->listener); /* of a socket that the other does not want */
+    sg_listener_yield(&server->listener);
+    stop_listening(server);
 }
 
 void sg_server_reconfigure(struct sg_server *server, const struct sg_server_config *config) {
@@ -232,6 +250,13 @@ bool sg_server_is_paused(struct sg_server *server, const char *database) {
     bool is_paused = sg_pauses_has(server->pauses, database);
     pthread_mutex_unlock(&server->config_lock);
     return is_paused;
+}
+
+bool sg_server_has_pauses(struct sg_server *server) {
+    pthread_mutex_lock(&server->config_lock);
+    bool has_any = sg_pauses_any(server->pauses);
+    pthread_mutex_unlock(&server->config_lock);
+    return has_any;
 }
 
 uint64_t sg_server_kill(struct sg_server *server, const char *database, uint64_t id) {

@@ -4,7 +4,7 @@
  * The listener lives on the caller's loop; each worker is a thread with a loop of its own. Every function here belongs
  * to the thread of the caller's loop, sg_server_stats excepted.
  *
- *      start --> accepting --drain--> draining --(no session left)--> on_drained
+ *      start --accept--> accepting --drain--> draining --(no session left)--> on_drained
  *                    \______stop_______/____\--> stopped (threads joined) --> loop runs out --> free
  */
 #ifndef SEGUE_NET_SERVER_H
@@ -24,6 +24,7 @@
 
 struct sg_hub;
 struct sg_console;
+struct sg_sockets;
 struct sg_star_rule;
 struct sg_server;
 
@@ -62,9 +63,17 @@ struct sg_server_config {
     const struct sg_auth *auth; /* how clients are authenticated; NULL: by the server. A reference is taken */
 };
 
-/* Binds, starts the workers and accepts. The config's strings are copied. NULL and *reterr when an address cannot be
- * bound or the upstream conninfo is not one; a server that is merely down is no error here. */
-struct sg_server *sg_server_start(uv_loop_t *loop, const struct sg_server_config *config, struct sg_error *reterr);
+/* Binds and starts the workers. The config's strings are copied; given is taken over (listener.h; NULL: none). NULL and
+ * *reterr when an address cannot be bound or the upstream conninfo is not one; a server that is merely down is no error
+ * here. */
+struct sg_server *sg_server_start(uv_loop_t *loop, const struct sg_server_config *config, struct sg_sockets *given,
+                                  struct sg_error *reterr);
+/* Accepts clients; until then they wait in the sockets' queues. */
+void sg_server_accept(struct sg_server *server);
+/* The listening sockets, for another process to accept from; they stay this one's. */
+void sg_server_sockets(const struct sg_server *server, struct sg_sockets *ret_sockets);
+/* Another process has them: this one accepts no more, and leaves their files alone. */
+void sg_server_yield(struct sg_server *server);
 
 /* Numeric "HOST:PORT" ("[::1]:6432") that clients may connect to; valid until free. */
 const char *sg_server_address(const struct sg_server *server);
@@ -115,6 +124,7 @@ bool sg_server_pause(struct sg_server *server, const char *database, bool on);
 /* What pauses, all of them together, are still waiting for; 0: everything that is paused is quiet. */
 int64_t sg_server_pausing(const struct sg_server *server);
 bool sg_server_is_paused(struct sg_server *server, const char *database);
+bool sg_server_has_pauses(struct sg_server *server);
 /* Ends (57P01) the sessions of a database (NULL: of every one), or the one with this id (0: not by id). Returns how
  * many, when all workers have done it. */
 uint64_t sg_server_kill(struct sg_server *server, const char *database, uint64_t id);

@@ -21,7 +21,7 @@ def until(condition):
         time.sleep(0.02)
 
 
-def is_silent(wire, seconds=0.3):
+def is_silent(wire, seconds=0.15):
     """Nothing comes. Can only miss an answer, never invent one."""
     return not select.select([wire.socket], [], [], seconds)[0]
 
@@ -239,7 +239,7 @@ def test_whoever_waits_too_long_is_told(start_segue, database):
 
 
 def test_signals_pause_and_resume_under_load(segue, cluster, bench_tables):
-    bench = Bench(segue, bench_tables, "-c", "8", "-T", "4")
+    bench = Bench(segue, bench_tables, "-c", "8", "-T", "3")
     until(lambda: running(cluster, bench_tables) > 0)
     for _ in range(3):
         segue.process.send_signal(signal.SIGUSR1)

@@ -1,0 +1,74 @@
+/* HUP and RELOAD: the configuration is read again, and what may change is taken up. */
+#include "proxy/admin/console.h"
+#include "proxy/log.h"
+#include "proxy/net/server.h"
+#include "proxy/serve_app.h"
+#include "proxy/serve_config.h"
+#include "proxy/systemd.h"
+
+#include <sys/resource.h>
+
+/* Two descriptors a session, one for each client that is still to say who it is (net/strangers.h), some for the
+ * program. */
+void sg_app_raise_descriptor_limit(const struct sg_config *config) {
+    struct rlimit limit;
+    rlim_t wanted = (rlim_t)config->max_client_conn * 3 + 256;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
+        sg_log(SG_LOG_WARN, "max_client_conn = %lld needs %llu file descriptors, the system allows %llu",
+               (long long)config->max_client_conn, (unsigned long long)wanted, (unsigned long long)limit.rlim_cur);
+}
+
+static void tell_changes(const struct sg_config *before, const struct sg_config *now) {
+    for (size_t i = 0; i < sg_config_keys(); i++)
+        if (!sg_config_same(before, now, i) && sg_config_key_change(i) != SG_CHANGE_RELOAD)
+            sg_log(SG_LOG_WARN, "reload: %s has changed, which takes effect at the next start", sg_config_key_name(i));
+    if (!sg_config_same_databases(before, now))
+        sg_log(SG_LOG_WARN, "reload: [databases] has changed, which takes effect at the next start");
+}
+
+static void reload(struct sg_app *app) {
+    struct sg_config_faults faults = {0};
+    struct sg_error err;
+    struct sg_config *config = app->options.reload(app->options.reload_arg, &faults);
+    for (size_t i = 0; i < faults.len; i++)
+        sg_log(SG_LOG_ERROR, "reload: %s:%d: %s", faults.list[i].file ? faults.list[i].file : "command line",
+               faults.list[i].line, faults.list[i].message);
+    sg_config_faults_free(&faults);
+    if (!config) {
+        sg_log(SG_LOG_ERROR, "reload: the configuration stays as it was");
+        return;
+    }
+    struct sg_server_config server = {0};
+    if (!sg_serve_settings(config, &server, &err) || !sg_serve_open_log(config, &err)) {
+        sg_serve_settings_free(&server);
+        sg_log_error(SG_LOG_ERROR, &err, "reload: the configuration stays as it was");
+        sg_config_free(config);
+        return;
+    }
+    sg_app_raise_descriptor_limit(config);
+    sg_server_reconfigure(app->server, &server);
+    sg_serve_settings_free(&server);
+    tell_changes(app->config, config);
+    /* Only what a reload can change is taken over, so that SHOW CONFIG keeps showing what is in force. */
+    for (size_t i = 0; i < sg_config_keys(); i++)
+        if (sg_config_key_change(i) != SG_CHANGE_RELOAD)
+            sg_config_keep(config, app->config, i);
+    sg_config_keep_databases(config, app->config);
+    if (app->console)
+        sg_console_set_config(app->console, config);
+    sg_config_free(app->config);
+    app->config = config;
+    sg_log(SG_LOG_INFO, "reloaded %s", config->file ? config->file : "(no file)");
+}
+
+void sg_app_reload(struct sg_app *app) {
+    bool is_up = app->life == SG_APP_UP;
+    if (is_up)
+        sg_systemd_notify("RELOADING=1\nMONOTONIC_USEC=%llu", sg_systemd_now_usec());
+    reload(app);
+    if (is_up)
+        sg_systemd_notify("READY=1");
+}
