@@ -28,7 +28,8 @@ struct loader {
     int line;
     bool line_owed; /* this line must reach the handler, or it is malformed */
     enum section section;
-    bool database_seen; /* good or bad */
+    bool database_seen;   /* good or bad */
+    const char *database; /* whose entry is being read */
     struct sg_config_database *databases;
     struct sg_config_client *clients;
     struct sg_config_user *users;
@@ -67,36 +68,17 @@ static void set_key(struct loader *loader, const char *name, const char *value) 
 
 /* ---- [databases] ---- */
 
-/* Database, user and password are the client's. In a file that says otherwise the author expects something that would
- * not happen; on the command line the same connection string is often given to several programs. */
-static const char *upstream_objection(const struct loader *loader, const PQconninfoOption *option) {
-    static const char *const of_client[] = {"dbname", "user", "password", "passfile"};
-    for (size_t i = 0; loader->name && i < sizeof(of_client) / sizeof(of_client[0]); i++)
-        if (strcmp(option->keyword, of_client[i]) == 0)
-            return "taken from the client; another is not supported yet";
-    return NULL;
+static void tell_fault(void *arg, const char *message) {
+    struct loader *loader = arg;
+    fault(loader, loader->line, "%s: %s", loader->database, message);
 }
 
-static bool conninfo_check(struct loader *loader, const char *what, const char *conninfo, bool is_upstream) {
-    char *why = NULL;
-    PQconninfoOption *options = PQconninfoParse(conninfo, &why);
-    if (!options) {
-        if (why)
-            why[strcspn(why, "\n")] = '\0';
-        fault(loader, loader->line, "%s: %s", what, why ? why : "out of memory");
-        PQfreemem(why);
-        return false;
-    }
-    bool good = true;
-    for (PQconninfoOption *o = options; o->keyword && is_upstream; o++) {
-        const char *objection = o->val ? upstream_objection(loader, o) : NULL;
-        if (objection) {
-            fault(loader, loader->line, "%s: %s: %s", what, o->keyword, objection);
-            good = false;
-        }
-    }
-    PQconninfoFree(options);
-    return good;
+static void read_database(struct loader *loader, struct sg_config_database *entry, const char *name,
+                          const char *conninfo) {
+    struct sg_config_database read = {.name = sg_arena_strdup(&loader->config->arena, name), .line = loader->line};
+    loader->database = read.name;
+    if (sg_config_database_read(&read, &loader->config->arena, conninfo, !loader->name, tell_fault, loader))
+        *entry = read;
 }
 
 static void set_database(struct loader *loader, const char *name, const char *conninfo) {
@@ -112,27 +94,20 @@ static void set_database(struct loader *loader, const char *name, const char *co
         struct sg_config_database *have = &loader->databases[i];
         if (strcmp(have->name, bare) != 0)
             continue;
-        if (loader->name) {
+        if (loader->name)
             fault(loader, loader->line, "database \"%s\" is given a second time; the first is on line %d", bare,
                   have->line);
-        } else if (conninfo_check(loader, bare, conninfo, true)) {
-            have->conninfo = sg_arena_strdup(&config->arena, conninfo);
-            have->line = 0;
-        }
+        else
+            read_database(loader, have, bare, conninfo);
         return;
     }
     if (strcmp(bare, "segue") == 0) {
         fault(loader, loader->line, "database \"segue\" is the console's own name");
         return;
     }
-    if (strcmp(bare, "*") != 0) {
-        fault(loader, loader->line, "%s: an entry for one database is not supported yet; give one `* = ...`", bare);
-        return;
-    }
-    if (!conninfo_check(loader, bare, conninfo, true))
-        return;
-    loader->databases[config->databases_len++] = (struct sg_config_database){
-        sg_arena_strdup(&config->arena, bare), sg_arena_strdup(&config->arena, conninfo), loader->line};
+    struct sg_config_database *entry = &loader->databases[config->databases_len];
+    read_database(loader, entry, bare, conninfo);
+    config->databases_len += entry->name != NULL;
 }
 
 /* ---- [clients]: user NAME = star, application_name NAME = star, database NAME = star ---- */
@@ -328,6 +303,29 @@ static void check_auth(struct loader *loader) {
         fault_of(loader, "auth_type", "auth_type = hba is not supported yet");
 }
 
+static void check_control(struct loader *loader, const char *conninfo) {
+    char *why = NULL;
+    PQconninfoOption *options = PQconninfoParse(conninfo, &why);
+    if (!options) {
+        if (why)
+            why[strcspn(why, "\n")] = '\0';
+        fault(loader, loader->line, "control_conninfo: %s", why ? why : "out of memory");
+    }
+    PQfreemem(why);
+    PQconninfoFree(options);
+}
+
+/* Under passthrough it is the client who answers the server's questions, about the role that it names itself. */
+static void check_logins(struct loader *loader) {
+    const struct sg_config *config = loader->config;
+    for (size_t i = 0; i < config->databases_len; i++) {
+        const struct sg_config_database *entry = &config->databases[i];
+        if (strcmp(config->auth_type, "passthrough") == 0 && (entry->user[0] || entry->password[0]))
+            fault(loader, entry->line, "%s: user and password: with auth_type = passthrough they are the client's own",
+                  entry->name);
+    }
+}
+
 /* What only the whole can be judged by. */
 static void check_whole(struct loader *loader, const struct sg_config *defaults) {
     struct sg_config *config = loader->config;
@@ -343,9 +341,10 @@ static void check_whole(struct loader *loader, const struct sg_config *defaults)
     loader->line = loader->key_lines[sg_config_key_find("control_conninfo")];
     loader->name = loader->line ? loader->file : NULL;
     if (config->control_conninfo[0])
-        conninfo_check(loader, "control_conninfo", config->control_conninfo, false);
+        check_control(loader, config->control_conninfo);
     check_auth(loader);
     loader->name = loader->file;
+    check_logins(loader);
     if (!loader->database_seen)
         fault(loader, 0, "no database to go to: give a [databases] section or --upstream");
 }
@@ -411,31 +410,11 @@ struct sg_config *sg_config_load(const char *path, const struct sg_config_overri
     return config;
 }
 
-bool sg_config_same_databases(const struct sg_config *a, const struct sg_config *b) {
-    if (a->databases_len != b->databases_len)
-        return false;
-    for (size_t i = 0; i < a->databases_len; i++)
-        if (strcmp(a->databases[i].name, b->databases[i].name) != 0 ||
-            strcmp(a->databases[i].conninfo, b->databases[i].conninfo) != 0)
-            return false;
-    return true;
-}
-
 void sg_config_free(struct sg_config *config) {
     if (!config)
         return;
     sg_arena_free(&config->arena);
     free(config);
-}
-
-void sg_config_keep_databases(struct sg_config *config, const struct sg_config *from) {
-    struct sg_config_database *list = sg_arena_array(&config->arena, struct sg_config_database, from->databases_len);
-    for (size_t i = 0; i < from->databases_len; i++)
-        list[i] = (struct sg_config_database){sg_arena_strdup(&config->arena, from->databases[i].name),
-                                              sg_arena_strdup(&config->arena, from->databases[i].conninfo),
-                                              from->databases[i].line};
-    config->databases = list;
-    config->databases_len = from->databases_len;
 }
 
 bool sg_config_split_address(struct sg_arena *arena, const char *address, const char **ret_host,

@@ -8,6 +8,7 @@
 #define SEGUE_CONFIG_H
 
 #include "proxy/config_keys.h"
+#include "proxy/database_keys.h"
 #include "proxy/faults.h"
 #include "segue/arena.h"
 #include "segue/limits.h"
@@ -18,12 +19,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-
-/* [databases]: name = libpq connection string. "*", every name not listed, is the one that is served so far. */
-struct sg_config_database {
-    const char *name, *conninfo;
-    int line; /* 0: from the command line */
-};
 
 #define SG_CONFIG_C_TEXT    const char *
 #define SG_CONFIG_C_CHOICE  const char *
@@ -40,6 +35,15 @@ struct sg_config_user {
     const char *name;
     int64_t max_user_connections; /* -1: as for all users */
     int line;
+};
+
+/* [databases]: name = connection string. "*" is every name not listed. Text is never NULL. */
+struct sg_config_database {
+    const char *name, *conninfo;
+    int line; /* 0: from the command line */
+#define X(kind, name, dflt, low, high, doc) SG_CONFIG_C_##kind name;
+    SG_DATABASE_KEYS(X)
+#undef X
 };
 
 /* Text is never NULL. Arrays and strings live as long as the config. */
@@ -104,11 +108,27 @@ int sg_config_key_find(const char *name);
 int sg_config_key_nearest(const char *name);
 /* Sets one key from text. false: why says what is wrong with the value, and nothing changed. */
 bool sg_config_store(struct sg_config *config, size_t i, const char *text, char *why, size_t why_size);
+/* An entry of [databases] from its connection string, in libpq's syntax or as a URI. Each thing that is wrong is told;
+ * false: there was one. of_program: the string may be meant for other programs too, and what libpq knows but has no
+ * meaning here is left aside. */
+bool sg_config_database_read(struct sg_config_database *entry, struct sg_arena *arena, const char *conninfo,
+                             bool of_program, void (*tell)(void *arg, const char *message), void *arg);
+/* The entry for a name that a client gives, or that of "*"; NULL: there is neither. */
+const struct sg_config_database *sg_config_database_find(const struct sg_config *config, const char *name);
+
+/* The same list for the keys of an entry. */
+size_t sg_database_keys(void);
+const char *sg_database_key_name(size_t i);
+const char *sg_database_key_default(size_t i);
+const char *sg_database_key_doc(size_t i);
+void sg_database_key_kind(size_t i, char *out, size_t size);
+int sg_database_key_find(const char *name);
+int sg_database_key_nearest(const char *name);
+bool sg_database_key_store(struct sg_config_database *entry, struct sg_arena *arena, size_t i, const char *text,
+                           char *why, size_t why_size);
+
 /* Takes one value over from another config: what a reload cannot change stays what it was. */
 void sg_config_keep(struct sg_config *config, const struct sg_config *from, size_t i);
-/* The same of [databases]. */
-void sg_config_keep_databases(struct sg_config *config, const struct sg_config *from);
-bool sg_config_same_databases(const struct sg_config *a, const struct sg_config *b);
 bool sg_config_same(const struct sg_config *a, const struct sg_config *b, size_t i);
 
 #endif

@@ -52,6 +52,22 @@ static const struct key keys[] = {
 };
 #define KEYS (sizeof(keys) / sizeof(keys[0]))
 
+static const struct key database_keys[] = {
+#define X(kind, name, dflt, low, high, doc) \
+    {kind,                                  \
+     SG_CHANGE_RELOAD,                      \
+     #name,                                 \
+     dflt,                                  \
+     WORDS_##kind(low),                     \
+     doc,                                   \
+     NUMBER_##kind(low),                    \
+     high,                                  \
+     offsetof(struct sg_config_database, name)},
+    SG_DATABASE_KEYS(X)
+#undef X
+};
+#define DATABASE_KEYS (sizeof(database_keys) / sizeof(database_keys[0]))
+
 size_t sg_config_keys(void) {
     return KEYS;
 }
@@ -72,18 +88,26 @@ enum sg_config_change sg_config_key_change(size_t i) {
     return keys[i].change;
 }
 
-void sg_config_key_kind(size_t i, char *out, size_t size) {
+static void kind_of(const struct key *key, char *out, size_t size) {
     static const char *const names[] = {
         [TEXT] = "text",          [INT] = "integer",  [SECONDS] = "time (s)", [MS] = "time (ms)",
         [BYTES] = "size (bytes)", [RATIO] = "number", [BOOL] = "boolean"};
-    snprintf(out, size, "%s", keys[i].kind == CHOICE ? keys[i].words : names[keys[i].kind]);
+    snprintf(out, size, "%s", key->kind == CHOICE ? key->words : names[key->kind]);
+}
+
+void sg_config_key_kind(size_t i, char *out, size_t size) {
+    kind_of(&keys[i], out, size);
+}
+
+static int find(const struct key *table, size_t len, const char *name) {
+    for (size_t i = 0; i < len; i++)
+        if (strcmp(table[i].name, name) == 0)
+            return (int)i;
+    return -1;
 }
 
 int sg_config_key_find(const char *name) {
-    for (size_t i = 0; i < KEYS; i++)
-        if (strcmp(keys[i].name, name) == 0)
-            return (int)i;
-    return -1;
+    return find(keys, KEYS, name);
 }
 
 /* Levenshtein. Names longer than the row are not close to any key. */
@@ -109,17 +133,21 @@ static size_t distance(const char *a, const char *b) {
     return row[blen];
 }
 
-int sg_config_key_nearest(const char *name) {
+static int nearest(const struct key *table, size_t len, const char *name) {
     size_t best = strlen(name) / 2 + 1; /* beyond that a suggestion is noise */
     int found = -1;
-    for (size_t i = 0; i < KEYS; i++) {
-        size_t d = distance(name, keys[i].name);
+    for (size_t i = 0; i < len; i++) {
+        size_t d = distance(name, table[i].name);
         if (d < best) {
             best = d;
             found = (int)i;
         }
     }
     return found;
+}
+
+int sg_config_key_nearest(const char *name) {
+    return nearest(keys, KEYS, name);
 }
 
 /* ---- Text to value ---- */
@@ -194,9 +222,9 @@ static bool choice_allowed(const char *words, const char *text) {
     return false;
 }
 
-bool sg_config_store(struct sg_config *config, size_t i, const char *text, char *why, size_t why_size) {
-    const struct key *key = &keys[i];
-    void *slot = (char *)config + key->offset;
+static bool store(const struct key *key, void *base, struct sg_arena *arena, const char *text, char *why,
+                  size_t why_size) {
+    void *slot = (char *)base + key->offset;
     double number;
     bool flag;
     switch (key->kind) {
@@ -207,7 +235,7 @@ bool sg_config_store(struct sg_config *config, size_t i, const char *text, char 
         }
         /* fall through */
     case TEXT:
-        *(const char **)slot = sg_arena_strdup(&config->arena, text);
+        *(const char **)slot = sg_arena_strdup(arena, text);
         return true;
     case BOOL:
         if (!bool_read(text, &flag)) {
@@ -231,6 +259,45 @@ bool sg_config_store(struct sg_config *config, size_t i, const char *text, char 
         return true;
     }
     return false;
+}
+
+bool sg_config_store(struct sg_config *config, size_t i, const char *text, char *why, size_t why_size) {
+    return store(&keys[i], config, &config->arena, text, why, why_size);
+}
+
+/* ---- The keys of an entry of [databases] ---- */
+
+size_t sg_database_keys(void) {
+    return DATABASE_KEYS;
+}
+
+const char *sg_database_key_name(size_t i) {
+    return database_keys[i].name;
+}
+
+const char *sg_database_key_default(size_t i) {
+    return database_keys[i].dflt;
+}
+
+const char *sg_database_key_doc(size_t i) {
+    return database_keys[i].doc;
+}
+
+void sg_database_key_kind(size_t i, char *out, size_t size) {
+    kind_of(&database_keys[i], out, size);
+}
+
+int sg_database_key_find(const char *name) {
+    return find(database_keys, DATABASE_KEYS, name);
+}
+
+int sg_database_key_nearest(const char *name) {
+    return nearest(database_keys, DATABASE_KEYS, name);
+}
+
+bool sg_database_key_store(struct sg_config_database *entry, struct sg_arena *arena, size_t i, const char *text,
+                           char *why, size_t why_size) {
+    return store(&database_keys[i], entry, arena, text, why, why_size);
 }
 
 /* ---- Value to text ---- */

@@ -47,7 +47,8 @@
     X(TEXT,    server_tls_ciphers, "default", 0, 0, RELOAD, "Ciphers towards servers")                                  \
     /* time and size limits */                                                                                         \
     X(SECONDS, client_login_timeout, "60", 0, 86400000, RELOAD, "A client that has not logged in by then is dropped; 0 is never") \
-    X(SECONDS, server_connect_timeout, "15", 0, 86400000, RESTART, "A server that has not accepted the connection by then counts as down") \
+    X(SECONDS, server_connect_timeout, "15", 0, 86400000, RESTART, "How long a server is looked for that takes the connection; 0 is no limit") \
+    X(SECONDS, server_login_retry, "0.5", 0, 86400000, RELOAD, "Pause before servers that are down, starting up or of the wrong role are tried again, as long as server_connect_timeout allows; 0 tells the client at once") \
     X(SECONDS, query_timeout, "0", 0, 86400000, RELOAD, "A query that runs longer is cancelled; 0 is never")            \
     X(SECONDS, query_wait_timeout, "120", 0, 86400000, RELOAD, "A client that PAUSE has held up for longer is dropped; 0 is never") \
     X(SECONDS, idle_transaction_timeout, "0", 0, 86400000, RELOAD, "A client idle in a transaction for longer is dropped; 0 is never") \

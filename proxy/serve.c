@@ -183,7 +183,7 @@ static bool take_sockets(struct sg_app *app, struct sg_sockets *ret_given, struc
 static bool start_server(struct sg_app *app, struct sg_error *reterr) {
     struct sg_server_config server = {
         .control_database = app->control_database, .hub = app->hub, .console = app->console};
-    if (!sg_serve_settings(app->config, &server, reterr))
+    if (!sg_serve_settings(app->config, NULL, &server, reterr))
         return false;
     struct sg_sockets given;
     bool has_given = take_sockets(app, &given, reterr);

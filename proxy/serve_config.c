@@ -2,10 +2,10 @@
 
 #include "proxy/auth/auth.h"
 #include "proxy/log.h"
+#include "proxy/net/databases.h"
 #include "proxy/net/star_rules.h"
 #include "proxy/tls.h"
 
-#include <libpq-fe.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,35 +40,64 @@ static bool read_client_tls(const struct sg_config *config, struct sg_tls_contex
     return tls != NULL;
 }
 
-/* What the upstream's connection string says comes before the keys: it is libpq's. */
-static void take_upstream_option(struct sg_tls_settings *settings, const PQconninfoOption *option) {
-    if (strcmp(option->keyword, "sslmode") == 0)
-        sg_tls_mode_from_name(option->val, &settings->mode);
-    else if (strcmp(option->keyword, "sslrootcert") == 0)
-        settings->ca_file = option->val;
-    else if (strcmp(option->keyword, "sslcert") == 0)
-        settings->cert_file = option->val;
-    else if (strcmp(option->keyword, "sslkey") == 0)
-        settings->key_file = option->val;
-}
-
-/* *ret_tls NULL: the way to the server is not encrypted. */
-static bool read_server_tls(const struct sg_config *config, struct sg_tls_context **ret_tls, struct sg_error *reterr) {
+/* What an entry's connection string says comes before the keys. *ret_tls NULL: the way to its servers is not encrypted.
+ */
+static bool read_server_tls(const struct sg_config *config, const struct sg_config_database *entry,
+                            struct sg_tls_context **ret_tls, struct sg_error *reterr) {
     struct sg_tls_settings settings = {
-        .key_file = config->server_tls_key_file,
-        .cert_file = config->server_tls_cert_file,
-        .ca_file = config->server_tls_ca_file,
+        .key_file = entry->sslkey[0] ? entry->sslkey : config->server_tls_key_file,
+        .cert_file = entry->sslcert[0] ? entry->sslcert : config->server_tls_cert_file,
+        .ca_file = entry->sslrootcert[0] ? entry->sslrootcert : config->server_tls_ca_file,
         .protocols = config->server_tls_protocols,
         .ciphers = config->server_tls_ciphers,
     };
-    sg_tls_mode_from_name(config->server_tls_sslmode, &settings.mode);
-    PQconninfoOption *options = PQconninfoParse(config->databases[0].conninfo, NULL);
-    for (const PQconninfoOption *o = options; o && o->keyword; o++)
-        if (o->val)
-            take_upstream_option(&settings, o);
+    sg_tls_mode_from_name(entry->sslmode[0] ? entry->sslmode : config->server_tls_sslmode, &settings.mode);
     *ret_tls = settings.mode == SG_TLS_DISABLE ? NULL : sg_tls_context_connect(&settings, reterr);
-    PQconninfoFree(options);
     return *ret_tls || settings.mode == SG_TLS_DISABLE;
+}
+
+/* ---- [databases] ---- */
+
+static struct sg_database_spec spec_of(const struct sg_config_database *entry) {
+    struct sg_database_spec spec = {
+        .name = entry->name,
+        .host = entry->host,
+        .hostaddr = entry->hostaddr,
+        .port = entry->port,
+        .dbname = entry->dbname,
+        .user = entry->user,
+        .password = entry->password,
+        .options = entry->options,
+        .client_encoding = entry->client_encoding,
+        .datestyle = entry->datestyle,
+        .timezone = entry->timezone,
+        .connect_timeout_ms = (unsigned)entry->connect_timeout,
+        .rewrite = entry->rewrite,
+    };
+    sg_wanted_from_name(entry->target_session_attrs, &spec.target); /* the keys' words are the names */
+    sg_balance_from_name(entry->load_balance_hosts, &spec.balance);
+    return spec;
+}
+
+/* NULL: *reterr. */
+static struct sg_databases *read_databases(const struct sg_config *config, const struct sg_databases *known,
+                                           struct sg_error *reterr) {
+    struct sg_database_spec *specs = calloc(config->databases_len, sizeof(*specs));
+    struct sg_databases *databases = NULL;
+    size_t len = 0;
+    if (!specs)
+        abort();
+    for (; len < config->databases_len; len++) {
+        specs[len] = spec_of(&config->databases[len]);
+        if (!read_server_tls(config, &config->databases[len], &specs[len].tls, reterr))
+            break;
+    }
+    if (len == config->databases_len)
+        databases = sg_databases_new(specs, len, known);
+    for (size_t i = 0; i < len; i++)
+        sg_tls_context_unref(specs[i].tls);
+    free(specs);
+    return databases;
 }
 
 /* ---- The network side ---- */
@@ -107,15 +136,44 @@ static int whole_seconds(int64_t ms) {
     return (int)((ms + 999) / 1000);
 }
 
+static void put_option(struct sg_arena *arena, const char **conninfo, const char *key, const char *value) {
+    char *quoted = sg_arena_alloc(arena, 2 * strlen(value) + 1), *out = quoted;
+    for (const char *c = value; *c; c++) {
+        if (*c == '\'' || *c == '\\')
+            *out++ = '\\';
+        *out++ = *c;
+    }
+    *out = '\0';
+    if (value[0])
+        *conninfo = sg_arena_printf(arena, "%s %s='%s'", *conninfo, key, quoted);
+}
+
+/* An entry's way to its servers as libpq takes it; the rest of it libpq may not know. */
+static const char *libpq_conninfo(struct sg_arena *arena, const struct sg_config_database *entry) {
+    const char *conninfo = "";
+    put_option(arena, &conninfo, "host", entry->host);
+    put_option(arena, &conninfo, "hostaddr", entry->hostaddr);
+    put_option(arena, &conninfo, "port", entry->port);
+    put_option(arena, &conninfo, "target_session_attrs", entry->target_session_attrs);
+    put_option(arena, &conninfo, "sslmode", entry->sslmode);
+    put_option(arena, &conninfo, "sslrootcert", entry->sslrootcert);
+    put_option(arena, &conninfo, "sslcert", entry->sslcert);
+    put_option(arena, &conninfo, "sslkey", entry->sslkey);
+    put_option(arena, &conninfo, "password", entry->password);
+    return conninfo;
+}
+
 /* Whatever is wrong is logged; *reterr says that something is. */
 static bool read_auth(const struct sg_config *config, const struct sg_auth **ret_auth, struct sg_error *reterr) {
+    struct sg_arena arena;
+    sg_arena_init(&arena, 1024);
     struct sg_auth_settings settings = {
         .method = SG_AUTH_PASSTHROUGH,
         .file = config->auth_file,
         .query = config->auth_query,
         .query_user = config->auth_user,
         .query_database = config->auth_dbname,
-        .conninfo = config->databases[0].conninfo,
+        .conninfo = libpq_conninfo(&arena, &config->databases[0]),
         .sslmode = config->server_tls_sslmode,
         .sslrootcert = config->server_tls_ca_file,
         .sslcert = config->server_tls_cert_file,
@@ -125,6 +183,7 @@ static bool read_auth(const struct sg_config *config, const struct sg_auth **ret
     struct sg_config_faults faults = {0};
     sg_auth_method_from_name(config->auth_type, &settings.method); /* the key's words are the methods' names */
     *ret_auth = sg_auth_new(&settings, &faults);
+    sg_arena_free(&arena);
     for (size_t i = 0; i < faults.len; i++)
         sg_log(SG_LOG_ERROR, "%s:%d: %s", faults.list[i].file, faults.list[i].line, faults.list[i].message);
     if (faults.len > 0)
@@ -133,12 +192,14 @@ static bool read_auth(const struct sg_config *config, const struct sg_auth **ret
     return *ret_auth != NULL;
 }
 
-bool sg_serve_settings(const struct sg_config *config, struct sg_server_config *server, struct sg_error *reterr) {
+bool sg_serve_settings(const struct sg_config *config, const struct sg_databases *known,
+                       struct sg_server_config *server, struct sg_error *reterr) {
     if (!read_client_tls(config, &server->client_tls, reterr) ||
-        !read_server_tls(config, &server->server_tls, reterr) || !read_auth(config, &server->auth, reterr)) {
+        !(server->databases = read_databases(config, known, reterr)) || !read_auth(config, &server->auth, reterr)) {
         sg_tls_context_unref(server->client_tls);
-        sg_tls_context_unref(server->server_tls);
-        server->client_tls = server->server_tls = NULL;
+        sg_databases_unref(server->databases);
+        server->client_tls = NULL;
+        server->databases = NULL;
         return false;
     }
     server->star = SG_STAR_BOTH;
@@ -146,7 +207,6 @@ bool sg_serve_settings(const struct sg_config *config, struct sg_server_config *
     server->listen_host = config->listen_addr;
     server->listen_port = (int)config->listen_port;
     server->unix_socket_dir = config->unix_socket_dir[0] ? config->unix_socket_dir : NULL;
-    server->upstream_conninfo = config->databases[0].conninfo;
     server->workers = (int)config->workers;
     server->max_client_conn = (int)config->max_client_conn;
     server->client_login_timeout_ms = (int)config->client_login_timeout;
@@ -155,6 +215,7 @@ bool sg_serve_settings(const struct sg_config *config, struct sg_server_config *
     server->client_idle_timeout_ms = (int)config->client_idle_timeout;
     server->query_wait_timeout_ms = (int)config->query_wait_timeout;
     server->server_connect_timeout_ms = (int)config->server_connect_timeout;
+    server->server_login_retry_ms = (int)config->server_login_retry;
     server->max_packet_bytes = (uint32_t)config->max_packet_size;
     server->plan_cache_bytes = (size_t)config->plan_cache_bytes;
     server->session_statement_bytes = (size_t)config->session_statement_bytes;
@@ -178,7 +239,7 @@ bool sg_serve_settings(const struct sg_config *config, struct sg_server_config *
 
 void sg_serve_settings_free(struct sg_server_config *server) {
     sg_tls_context_unref(server->client_tls);
-    sg_tls_context_unref(server->server_tls);
+    sg_databases_unref(server->databases);
     sg_auth_unref(server->auth);
     free((void *)server->star_rules);
     free((void *)server->limits.users);

@@ -25,8 +25,6 @@ static void tell_changes(const struct sg_config *before, const struct sg_config 
     for (size_t i = 0; i < sg_config_keys(); i++)
         if (!sg_config_same(before, now, i) && sg_config_key_change(i) != SG_CHANGE_RELOAD)
             sg_log(SG_LOG_WARN, "reload: %s has changed, which takes effect at the next start", sg_config_key_name(i));
-    if (!sg_config_same_databases(before, now))
-        sg_log(SG_LOG_WARN, "reload: [databases] has changed, which takes effect at the next start");
 }
 
 static void reload(struct sg_app *app) {
@@ -42,7 +40,8 @@ static void reload(struct sg_app *app) {
         return;
     }
     struct sg_server_config server = {0};
-    if (!sg_serve_settings(config, &server, &err) || !sg_serve_open_log(config, &err)) {
+    if (!sg_serve_settings(config, sg_server_databases(app->server), &server, &err) ||
+        !sg_serve_open_log(config, &err)) {
         sg_serve_settings_free(&server);
         sg_log_error(SG_LOG_ERROR, &err, "reload: the configuration stays as it was");
         sg_config_free(config);
@@ -56,7 +55,6 @@ static void reload(struct sg_app *app) {
     for (size_t i = 0; i < sg_config_keys(); i++)
         if (sg_config_key_change(i) != SG_CHANGE_RELOAD)
             sg_config_keep(config, app->config, i);
-    sg_config_keep_databases(config, app->config);
     if (app->console)
         sg_console_set_config(app->console, config);
     sg_config_free(app->config);

@@ -11,6 +11,8 @@
 #define SG_FRAME_MAX_BYTES      0x3fffffffu /* PQ_LARGE_MESSAGE_LIMIT: 1 GB - 1 */
 #define SG_STATEMENT_HOLD_BYTES (16u << 20) /* longest statement text held for a rewrite */
 
+#define SG_HOSTS_MAX 32 /* of one connection string */
+
 #define SG_CANCEL_KEY_MAX_BYTES 256 /* protocol 3.2 */
 
 #endif

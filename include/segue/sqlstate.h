@@ -12,6 +12,7 @@
     X(IDLE_IN_TRANSACTION_TIMEOUT, "25P03")      \
     X(INVALID_AUTHORIZATION, "28000")            \
     X(INVALID_PASSWORD, "28P01")                 \
+    X(INVALID_CATALOG_NAME, "3D000")             \
     X(SYNTAX_ERROR, "42601")                     \
     X(INSUFFICIENT_PRIVILEGE, "42501")           \
     X(UNDEFINED_TABLE, "42P01")                  \

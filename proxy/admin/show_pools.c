@@ -2,7 +2,6 @@
  * met. */
 #include "proxy/admin/show.h"
 
-#include <libpq-fe.h>
 #include <string.h>
 
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
@@ -80,35 +79,29 @@ bool sg_show_users(struct sg_console *console, struct sg_result *result, struct 
 
 /* ---- Databases ---- */
 
-/* What of a connection string is shown. */
+/* What of an entry is shown. */
 struct target {
-    const char *host, *port, *database;
+    const char *host, *port, *database, *user, *balance;
 };
 
-static struct target target_of(struct sg_arena *arena, const char *conninfo) {
-    struct target target = {0};
-    const char *hostaddr = NULL;
-    PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
-    for (PQconninfoOption *o = options; o && o->keyword; o++) {
-        const char **to = strcmp(o->keyword, "host") == 0       ? &target.host
-                          : strcmp(o->keyword, "hostaddr") == 0 ? &hostaddr
-                          : strcmp(o->keyword, "port") == 0     ? &target.port
-                          : strcmp(o->keyword, "dbname") == 0   ? &target.database
-                                                                : NULL;
-        if (to && o->val)
-            *to = sg_arena_strdup(arena, o->val);
-    }
-    PQconninfoFree(options);
-    target.host = target.host ? target.host : hostaddr;
-    return target;
+static const char *given(const char *text) {
+    return text[0] ? text : NULL;
+}
+
+static struct target target_of(const struct sg_config_database *entry) {
+    return (struct target){.host = given(entry->host) ? entry->host : given(entry->hostaddr),
+                           .port = given(entry->port),
+                           .database = given(entry->dbname),
+                           .user = given(entry->user),
+                           .balance = entry->load_balance_hosts};
 }
 
 /* Under the console's lock. */
 static void add_database(struct sg_console *console, struct sg_result *result, const char *name,
                          const struct target *target, const struct sg_tally_here *here) {
     bool is_paused = console->server && sg_server_is_paused(console->server, name);
-    sg_result_row(result, (const char *const[]){name, target->host, target->port, target->database, NULL, "0", "0", "0",
-                                                "0", "session", NULL, "0",
+    sg_result_row(result, (const char *const[]){name, target->host, target->port, target->database, target->user, "0",
+                                                "0", "0", "0", "session", target->balance, "0",
                                                 sg_show_number(result, here->servers_active + here->servers_login), "0",
                                                 sg_show_number(result, here->clients_active + here->clients_waiting),
                                                 is_paused ? "1" : "0", "0", "0"});
@@ -118,7 +111,7 @@ static void add_database(struct sg_console *console, struct sg_result *result, c
 static void add_entry(struct sg_console *console, struct sg_result *result, const struct sg_config_database *entry,
                       const struct sg_tally_rows *tallies) {
     static const struct sg_tally_here nothing;
-    struct target target = target_of(result->arena, entry->conninfo);
+    struct target target = target_of(entry);
     bool is_any = strcmp(entry->name, "*") == 0;
     const struct sg_tally_here *here = &nothing;
     for (size_t i = 0; i < tallies->n; i++)

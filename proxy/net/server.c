@@ -84,13 +84,6 @@ static void free_server(struct sg_server *server) {
 
 struct sg_server *sg_server_start(uv_loop_t *loop, const struct sg_server_config *config, struct sg_sockets *given,
                                   struct sg_error *reterr) {
-    struct sg_upstream upstream;
-    if (!sg_upstream_parse(config->upstream_conninfo, &upstream, reterr)) {
-        if (given) {
-            sg_sockets_close(given);
-        }
-        return NULL;
-    }
     struct sg_server *server = calloc(1, sizeof(*server));
     if (!server) {
         abort();
@@ -104,9 +97,6 @@ struct sg_server *sg_server_start(uv_loop_t *loop, const struct sg_server_config
     sg_keys_init(&server->shared.keys);
     server->shared.lookups = sg_lookups_new();
     server->shared.limits = sg_limits_new();
-    upstream.connect_timeout_ms =
-        config->server_connect_timeout_ms > 0 ? (unsigned)config->server_connect_timeout_ms : 0;
-    server->shared.upstream = upstream;
     if (!sg_listener_open(&server->listener, loop, config->listen_host, config->listen_port, config->unix_socket_dir,
                           given, reterr)) {
         /* Its handles are closing on the caller's loop and lie in our memory: let them. */
@@ -144,6 +134,10 @@ void sg_server_sockets(const struct sg_server *server, struct sg_sockets *ret_so
     sg_listener_sockets(&server->listener, ret_sockets);
 }
 
+const struct sg_databases *sg_server_databases(const struct sg_server *server) {
+    return server->config->databases;
+}
+
 static void stop_listening(struct sg_server *server) {
     if (server->is_listening) {
         server->is_listening = false;
@@ -163,7 +157,6 @@ void sg_server_reconfigure(struct sg_server *server, const struct sg_server_conf
     next.listen_host = now->listen_host;
     next.listen_port = now->listen_port;
     next.unix_socket_dir = now->unix_socket_dir;
-    next.upstream_conninfo = now->upstream_conninfo;
     next.control_database = now->control_database;
     next.hub = now->hub;
     next.console = now->console;

@@ -22,6 +22,7 @@
 #include <stdint.h>
 #include <uv.h>
 
+struct sg_databases;
 struct sg_hub;
 struct sg_console;
 struct sg_sockets;
@@ -32,13 +33,13 @@ struct sg_auth;
 struct sg_tls_context;
 
 struct sg_server_config {
-    const char *listen_host;       /* address or name; NULL, "" or "*": every interface */
-    int listen_port;               /* 0: a free one, see sg_server_port */
-    const char *unix_socket_dir;   /* NULL: no unix socket; otherwise DIR/.s.PGSQL.PORT as well */
-    const char *upstream_conninfo; /* host, hostaddr and port are used; libpq's environment and defaults fill in */
-    const char *control_database;  /* the database whose sessions get snapshots; NULL: plain proxy */
-    struct sg_hub *hub;            /* required; outlives the server */
-    struct sg_console *console;    /* takes over clients of database `segue`; NULL: those are refused */
+    const char *listen_host;        /* address or name; NULL, "" or "*": every interface */
+    int listen_port;                /* 0: a free one, see sg_server_port */
+    const char *unix_socket_dir;    /* NULL: no unix socket; otherwise DIR/.s.PGSQL.PORT as well */
+    struct sg_databases *databases; /* where names lead to; the server takes a reference */
+    const char *control_database;   /* the database whose sessions get snapshots; NULL: plain proxy */
+    struct sg_hub *hub;             /* required; outlives the server */
+    struct sg_console *console;     /* takes over clients of database `segue`; NULL: those are refused */
 
     int workers;                           /* 0: one per processor */
     int max_client_conn;                   /* sessions; 0: no limit but the process's descriptors */
@@ -47,7 +48,8 @@ struct sg_server_config {
     int idle_transaction_timeout_ms;       /* of a client that has begun a transaction; 0: none */
     int client_idle_timeout_ms;            /* of a client outside of one; 0: none */
     int query_wait_timeout_ms;             /* of a client that a pause holds up; 0: none */
-    int server_connect_timeout_ms;         /* per upstream connection attempt, names included; 0: none */
+    int server_connect_timeout_ms;         /* until a server of the database has been found; 0: none */
+    int server_login_retry_ms;             /* between two looks at servers that are down; 0: one look only */
     uint32_t max_packet_bytes;             /* longest message of a client; 0: SG_FRAME_MAX_BYTES */
     size_t plan_cache_bytes;               /* per worker; 0: 16 MB */
     size_t session_statement_bytes;        /* prepared statement text remembered per session; 0: 64 MB */
@@ -55,17 +57,15 @@ struct sg_server_config {
     const struct sg_star_rule *star_rules; /* the first that fits decides */
     size_t star_rules_len;
     bool log_connections;
-    struct sg_limit_rules limits;     /* of sessions by user and database, for those that log in from now on */
-    struct sg_socket_options sockets; /* of the connections that begin from now on, on both sides */
-    int stats_period_ms;              /* of the averages in SHOW STATS; 0: a minute */
-    /* How clients may encrypt, and how the way to the server is; NULL: not at all. The server takes references. */
-    struct sg_tls_context *client_tls, *server_tls;
-    const struct sg_auth *auth; /* how clients are authenticated; NULL: by the server. A reference is taken */
+    struct sg_limit_rules limits;      /* of sessions by user and database, for those that log in from now on */
+    struct sg_socket_options sockets;  /* of the connections that begin from now on, on both sides */
+    int stats_period_ms;               /* of the averages in SHOW STATS; 0: a minute */
+    struct sg_tls_context *client_tls; /* how clients may encrypt; NULL: not at all. The server takes a reference */
+    const struct sg_auth *auth;        /* how clients are authenticated; NULL: by the server. A reference is taken */
 };
 
 /* Binds and starts the workers. The config's strings are copied; given is taken over (listener.h; NULL: none). NULL and
- * *reterr when an address cannot be bound or the upstream conninfo is not one; a server that is merely down is no error
- * here. */
+ * *reterr when an address cannot be bound. */
 struct sg_server *sg_server_start(uv_loop_t *loop, const struct sg_server_config *config, struct sg_sockets *given,
                                   struct sg_error *reterr);
 /* Accepts clients; until then they wait in the sockets' queues. */
@@ -80,8 +80,11 @@ const char *sg_server_address(const struct sg_server *server);
 int sg_server_port(const struct sg_server *server);
 
 /* Takes the new settings up: time limits for all sessions, the rest for those that begin from now on. What only a start
- * can change (addresses, upstream, console, hub, workers, plan cache) stays as it is. The config is copied. */
+ * can change (addresses, console, hub, workers, plan cache) stays as it is. The config is copied. */
 void sg_server_reconfigure(struct sg_server *server, const struct sg_server_config *config);
+
+/* Those in force; valid until they are replaced. */
+const struct sg_databases *sg_server_databases(const struct sg_server *server);
 
 /* How the sessions come to an end. */
 enum sg_drain {

@@ -1,5 +1,6 @@
 #include "server_config.h"
 
+#include "databases.h"
 #include "star_rules.h"
 
 #include "proxy/auth/auth.h"
@@ -55,11 +56,10 @@ const struct sg_server_config *sg_server_config_new(const struct sg_server_confi
     *own = *given;
     own->listen_host = copy(given->listen_host);
     own->unix_socket_dir = copy(given->unix_socket_dir);
-    own->upstream_conninfo = copy(given->upstream_conninfo);
     own->control_database = copy(given->control_database);
     own->client_tls = sg_tls_context_ref(given->client_tls);
-    own->server_tls = sg_tls_context_ref(given->server_tls);
     own->auth = sg_auth_ref(given->auth);
+    own->databases = sg_databases_ref(given->databases);
     own->star_rules = sg_star_rules_copy(given->star_rules, given->star_rules_len);
     own->limits.users = sg_user_limits_copy(given->limits.users, given->limits.users_len);
     fill_defaults(own);
@@ -80,11 +80,10 @@ void sg_server_config_unref(const struct sg_server_config *config) {
     struct sg_server_config *own = &counted->config;
     free((char *)own->listen_host);
     free((char *)own->unix_socket_dir);
-    free((char *)own->upstream_conninfo);
     free((char *)own->control_database);
     sg_tls_context_unref(own->client_tls);
-    sg_tls_context_unref(own->server_tls);
     sg_auth_unref(own->auth);
+    sg_databases_unref(own->databases);
     sg_star_rules_free((struct sg_star_rule *)own->star_rules, own->star_rules_len);
     sg_user_limits_free((struct sg_user_limit *)own->limits.users, own->limits.users_len);
     free(counted);

@@ -26,11 +26,13 @@
  */
 #include "session.h"
 
+#include "databases.h"
 #include "pause.h"
 #include "proxy/log.h"
 #include "session_auth.h"
 #include "session_cancel.h"
 #include "session_copy.h"
+#include "session_dial.h"
 #include "session_facts.h"
 #include "session_limits.h"
 #include "session_sql.h"
@@ -51,6 +53,7 @@ static void close_half(struct sg_session *s);
 static void close_server(struct sg_session *s);
 static void server_gone(struct sg_session *s);
 static void relay_client(struct sg_session *s, const uint8_t *chunk, size_t len);
+static void hear_client(struct sg_session *s);
 
 #define session_of(ptr, member) ((struct sg_session *)((char *)(ptr)-offsetof(struct sg_session, member)))
 
@@ -162,8 +165,7 @@ void sg_session_unstall(struct sg_session *s) {
 
 static void not_a_server(struct sg_session *s) {
     struct sg_error err = {0};
-    sg_error_set(&err, SG_SQLSTATE_CANNOT_CONNECT, "what answers at %s is not a PostgreSQL server",
-                 s->worker->shared->upstream.label);
+    sg_error_set(&err, SG_SQLSTATE_CANNOT_CONNECT, "what answers at %s is not a PostgreSQL server", s->host->label);
     sg_session_fatal(s, &err);
 }
 
@@ -178,6 +180,12 @@ static void relay_server(struct sg_session *s, const uint8_t *chunk, size_t len)
         sg_session_limits_refuse(s);
         return;
     }
+    if (result == SG_FEED_STOPPED && sg_way_is_rejected(s) && sg_way_go_on(s)) {
+        return;
+    }
+    if (result == SG_FEED_STOPPED && s->state != SG_SESSION_RELAY) {
+        return; /* the client was told why */
+    }
     if (result == SG_FEED_STOPPED && (s->is_console || s->login)) {
         (s->login ? sg_session_auth_failed : sg_startup_to_console)(s);
         return;
@@ -191,6 +199,9 @@ static void relay_server(struct sg_session *s, const uint8_t *chunk, size_t len)
         return;
     }
     read_server(s, sg_outq_is_clear(&s->to_client));
+    if (!s->is_heard) {
+        hear_client(s);
+    }
     sg_session_unstall(s);
     if (s->is_pausing) {
         sg_pause_look(s);
@@ -246,7 +257,7 @@ static void on_server_clear(struct sg_outq *q) {
     }
     if (s->is_stalled) {
         sg_session_unstall(s);
-    } else if (!s->is_client_bye) {
+    } else if (!s->is_client_bye && s->is_heard) {
         sg_session_read_client(s, true);
     }
 }
@@ -286,12 +297,33 @@ void sg_session_relay(struct sg_session *s, struct sg_span first) {
     sg_outq_write(&s->to_server, &buf, 1);
     read_server(s, true);
     if (sg_session_auth_relay(s)) {
+        s->is_heard = true; /* and has to wait */
+        return;
+    }
+    hear_client(s);
+}
+
+/* From now on what the client says is for the server; it may have said something already. */
+static void hear_client(struct sg_session *s) {
+    if (s->state != SG_SESSION_RELAY || !sg_way_hears_client(s)) {
         return;
     }
     struct sg_buf rest = s->rest;
+    s->is_heard = true;
     s->rest = (struct sg_buf){0};
     relay_client(s, rest.data, rest.len);
     sg_buf_free(&rest);
+}
+
+void sg_session_unrelay(struct sg_session *s, void (*on_closed)(uv_handle_t *handle)) {
+    struct sg_expectation startup;
+    sg_expect_pop(&s->expect, &startup);
+    s->is_heard = s->is_stalled = false;
+    s->is_server_open = s->is_server_reading = s->is_server_known = s->is_server_error = s->has_key = false;
+    sg_flow_free(&s->from_server);
+    sg_tls_free(s->server_tls);
+    s->server_tls = s->to_server.tls = NULL;
+    uv_close(&s->server.handle, on_closed);
 }
 
 bool sg_session_is_idle(const struct sg_session *s) {
@@ -395,7 +427,7 @@ static void client_gone(struct sg_session *s, int error) {
     uv_timer_start(&s->timer, sg_session_time_up, LINGER_MS, 0);
 }
 
-static void begin_flush(struct sg_session *s) {
+void sg_session_end(struct sg_session *s) {
     s->state = SG_SESSION_FLUSH;
     close_server(s);
     uv_timer_start(&s->timer, sg_session_time_up, FLUSH_MS, 0);
@@ -423,15 +455,18 @@ static void server_gone(struct sg_session *s) {
         sg_session_close(s);
         return;
     }
+    if (s->way && sg_way_go_on(s)) {
+        return;
+    }
     bool has_explained = s->is_server_error || s->is_client_bye || !sg_flow_at_boundary(&s->from_server);
     if (!has_explained) {
         struct sg_error err = {0};
         sg_error_set(&err, SG_SQLSTATE_CONNECTION_FAILURE, "the server at %s closed the connection unexpectedly",
-                     s->worker->shared->upstream.label);
+                     s->host->label);
         sg_session_fatal(s, &err);
         return;
     }
-    begin_flush(s);
+    sg_session_end(s);
 }
 
 void sg_session_fatal(struct sg_session *s, const struct sg_error *err) {
@@ -454,7 +489,7 @@ void sg_session_fatal(struct sg_session *s, const struct sg_error *err) {
         sg_dial_cancel(s->dial);
     }
     sg_session_auth_end(s);
-    begin_flush(s);
+    sg_session_end(s);
 }
 
 void sg_session_close(struct sg_session *s) {
@@ -492,6 +527,8 @@ static void free_session(struct sg_session *s) {
     sg_outq_free(&s->to_server);
     sg_tls_free(s->tls.stream);
     sg_tls_free(s->server_tls);
+    sg_way_end(s);
+    sg_databases_unref(s->databases);
     sg_buf_free(&s->rest);
     free(s->long_key);
     free(s->console_user);

@@ -27,6 +27,9 @@ enum sg_session_state {
 struct sg_copy_stream;
 struct sg_session_cancel;
 struct sg_login;
+struct sg_database;
+struct sg_databases;
+struct sg_way;
 
 /* Which of the limits was in the way of the login (session_limits.h). */
 enum sg_refused_by { SG_REFUSED_BY_NONE, SG_REFUSED_BY_USER, SG_REFUSED_BY_DATABASE };
@@ -55,15 +58,20 @@ struct sg_session {
     union sg_stream client, server;
     struct sg_outq to_client, to_server;
     struct sg_flow from_client, from_server;
-    struct sg_buf rest; /* read from the client, not yet taken by from_client */
-    struct sg_dial *dial;
-    char *console_user;     /* is_console: who logs in */
+    struct sg_buf rest;                 /* read from the client, not yet taken by from_client */
+    struct sg_databases *databases;     /* a reference, from the start-up packet on */
+    const struct sg_database *database; /* of those: what the client asked for */
+    const struct sg_host *host;         /* of the database's: where the server connection leads; NULL: there was none */
+    struct sg_dial *dial;               /* under way; NULL: none */
+    struct sg_way *way;                 /* session_dial.c; NULL: the server is settled on */
+    char *console_user;                 /* is_console: who logs in */
     struct sg_login *login; /* session_auth.c, until AuthenticationOk. NULL: the server alone authenticates */
     uv_timer_t timer;       /* login, later the end */
     unsigned holds;         /* handles and callbacks that still refer to the session */
 
     bool is_server_open, is_client_open;
     bool is_client_reading, is_server_reading;
+    bool is_heard; /* what the client says is for the server: it is settled on, or has asked something */
     bool is_ssl_asked, is_gss_asked, is_unix, is_stranger;
     struct {                   /* session_tls.c */
         struct sg_tls *stream; /* NULL: the client is not encrypted */
@@ -162,11 +170,13 @@ void sg_session_take(struct sg_session *s, const uint8_t *bytes, size_t len);
 void sg_startup_feed(struct sg_session *s);
 /* FATAL 57P03, for who comes while the process is about to end (startup.c). */
 void sg_startup_refuse_shutdown(struct sg_session *s);
-/* Bytes after the last start-up packet are in rest, if any: on to the server. first: its packet, taken over
- * (startup.c). */
-void sg_startup_dial(struct sg_session *s, struct sg_buf first);
 /* Both streams are open: from here on messages are relayed. first: the StartupMessage for the server. */
 void sg_session_relay(struct sg_session *s, struct sg_span first);
+/* The server will not do: ends the connection to it as if it had never been, and calls back when it is closed, with a
+ * hold to be released. */
+void sg_session_unrelay(struct sg_session *s, void (*on_closed)(uv_handle_t *handle));
+/* What is queued for the client goes out, then the end of both connections. */
+void sg_session_end(struct sg_session *s);
 /* AuthenticationOk came, or is due, for a console client (startup.c). */
 void sg_startup_to_console(struct sg_session *s);
 /* Drops the hold taken for a callback; may free the session. */

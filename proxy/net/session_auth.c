@@ -4,6 +4,7 @@
 #include "proxy/auth/base64.h"
 #include "proxy/auth/derivation.h"
 #include "proxy/log.h"
+#include "session_dial.h"
 #include "session_tls.h"
 
 #include <openssl/crypto.h>
@@ -86,7 +87,7 @@ void sg_session_auth_open(struct sg_session *s, const struct sg_startup *startup
 
 void sg_session_auth_start(struct sg_session *s, struct sg_buf first) {
     if (!s->login) {
-        sg_startup_dial(s, first);
+        sg_session_dial(s, first);
         return;
     }
     s->login->first = first;
@@ -249,7 +250,7 @@ void sg_session_auth_as(struct sg_session *s, enum sg_auth_method method) {
         struct sg_buf first = login->first;
         login->first = (struct sg_buf){0};
         sg_session_auth_end(s);
-        sg_startup_dial(s, first);
+        sg_session_dial(s, first);
         return;
     }
     if (method == SG_AUTH_REJECT || method == SG_AUTH_PEER) {
@@ -285,7 +286,7 @@ static void passed(struct sg_session *s) {
     }
     struct sg_buf first = login->first;
     login->first = (struct sg_buf){0};
-    sg_startup_dial(s, first);
+    sg_session_dial(s, first);
 }
 
 void sg_session_auth_go_on(struct sg_session *s) {
@@ -438,7 +439,9 @@ enum sg_verdict sg_session_auth_answer(struct sg_session *s, const struct sg_mes
     sg_buf_free(&out);
     switch (state) {
     case SG_SERVER_LOGIN_DONE:
-        sg_session_auth_end(s);
+        if (!s->way) { /* otherwise it may have to be done again, at another server */
+            sg_session_auth_end(s);
+        }
         return SG_FORWARD;
     case SG_SERVER_LOGIN_FAILED:
         return SG_STOP;

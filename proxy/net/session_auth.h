@@ -8,7 +8,7 @@
  *              v                                              v
  *          begin_exchange --------------------------> state AUTH <--messages of the client, a derivation--> passed
  *
- *      passed --> the console, or sg_startup_dial --> sg_session_auth_relay: the client waits, and the server's
+ *      passed --> the console, or sg_session_dial --> sg_session_auth_relay: the client waits, and the server's
  *      Authentication messages go through sg_session_auth_answer until AuthenticationOk, which is the client's too
  */
 #ifndef SEGUE_NET_SESSION_AUTH_H

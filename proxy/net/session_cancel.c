@@ -153,7 +153,7 @@ static void send_it(struct sg_session_cancel *c) {
     put_request(&packet, c->session);
     c->is_in_flight = true;
     c->sent_ms = uv_now(&c->session->worker->loop);
-    sg_cancel_start(c->session->worker, (struct sg_span){(char *)packet.data, packet.len},
+    sg_cancel_start(c->session->worker, c->session, (struct sg_span){(char *)packet.data, packet.len},
                     &(struct sg_cancel_owner){.is_moot = is_moot, .on_done = on_sent, .arg = c});
     sg_buf_free(&packet);
 }

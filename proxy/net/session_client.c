@@ -149,6 +149,9 @@ enum sg_verdict sg_client_decide(void *owner, const struct sg_message *m) {
     if (s->is_client_bye) {
         return SG_ABSORB;
     }
+    if (s->way && m->type != 'p') {
+        return sg_session_stall(s, 0); /* it may yet turn out to be the wrong server */
+    }
     if (s->is_console && m->type != 'p') {
         return sg_session_stall(s, 0); /* for the console, which takes over what is left */
     }

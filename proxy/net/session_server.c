@@ -17,6 +17,7 @@
 #include "session_auth.h"
 #include "session_cancel.h"
 #include "session_copy.h"
+#include "session_dial.h"
 #include "session_facts.h"
 #include "session_limits.h"
 #include "session_notes.h"
@@ -37,6 +38,9 @@ static bool is_front(const struct sg_session *s, enum sg_expect_kind kind) {
 size_t sg_server_need(void *owner, const struct sg_message *m) {
     const struct sg_session *s = owner;
     bool is_wanted = false;
+    if (s->way) {
+        return sg_way_need(s, m);
+    }
     switch (m->type) {
     case 'Z':
     case 'K':
@@ -386,13 +390,7 @@ static bool is_farewell(const struct sg_message *m) {
 
 /* ---- The table ---- */
 
-enum sg_verdict sg_server_decide(void *owner, const struct sg_message *m) {
-    struct sg_session *s = owner;
-    if (!s->is_server_known && !memchr("REvN", m->type, 4)) {
-        return SG_STOP;
-    }
-    s->is_server_known = true;
-    s->is_server_error = m->type == 'E' && is_farewell(m);
+static enum sg_verdict decide(struct sg_session *s, const struct sg_message *m) {
     switch (m->type) {
     case 'D':
         if (!sg_probe_is_front(s)) {
@@ -445,4 +443,19 @@ enum sg_verdict sg_server_decide(void *owner, const struct sg_message *m) {
     default:
         return SG_FORWARD;
     }
+}
+
+enum sg_verdict sg_server_decide(void *owner, const struct sg_message *m) {
+    struct sg_session *s = owner;
+    if (!s->is_server_known && !memchr("REvN", m->type, 4)) {
+        return SG_STOP;
+    }
+    s->is_server_known = true;
+    s->is_server_error = m->type == 'E' && is_farewell(m);
+    if (!s->way) {
+        return decide(s, m);
+    }
+    enum sg_verdict verdict = sg_way_judge(s, m);
+    verdict = verdict == SG_FORWARD ? decide(s, m) : verdict;
+    return sg_way_pass(s, m, verdict);
 }

@@ -5,7 +5,7 @@
 #include <string.h>
 
 static enum sg_tls_mode mode_of(const struct sg_session *s) {
-    struct sg_tls_context *tls = s->is_unix ? NULL : sg_worker_tls(s->worker, SG_LEG_CLIENT);
+    struct sg_tls_context *tls = s->is_unix ? NULL : sg_worker_tls(s->worker);
     enum sg_tls_mode mode = tls ? sg_tls_context_mode(tls) : SG_TLS_DISABLE;
     sg_tls_context_unref(tls);
     return mode;
@@ -20,7 +20,7 @@ bool sg_session_tls_is_required(const struct sg_session *s) {
 }
 
 void sg_session_tls_begin(struct sg_session *s, bool direct) {
-    struct sg_tls_context *context = sg_worker_tls(s->worker, SG_LEG_CLIENT);
+    struct sg_tls_context *context = sg_worker_tls(s->worker);
     if (!context) { /* the files have just been taken out of the configuration */
         sg_session_close(s);
         return;

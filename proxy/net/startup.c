@@ -14,9 +14,11 @@
 #include "session.h"
 
 #include "cancel.h"
+#include "databases.h"
 #include "pause.h"
 #include "session_auth.h"
 #include "session_cancel.h"
+#include "session_dial.h"
 #include "session_notes.h"
 #include "session_tls.h"
 #include "star_rules.h"
@@ -59,58 +61,6 @@ static void on_bad_packet(struct sg_session *s) {
     }
 }
 
-/* ---- Dialling ---- */
-
-struct dial {
-    struct sg_dial dial; /* first, so that one is the other */
-    struct sg_session *session;
-    struct sg_buf first; /* StartupMessage */
-};
-
-static void say_unreachable(struct sg_session *s, const struct sg_dial *dial, int status) {
-    static struct sg_log_limit limit = SG_LOG_LIMIT(1);
-    struct sg_error err = {0};
-    const char *where = s->worker->shared->upstream.label;
-    const char *why = dial->error.message[0] ? dial->error.message : uv_strerror(status);
-    sg_log_limited(&limit, SG_LOG_WARN, "cannot connect to the server at %s: %s", where, why);
-    bool is_exhausted = status == UV_EMFILE || status == UV_ENFILE;
-    sg_error_set(&err, is_exhausted ? SG_SQLSTATE_TOO_MANY_CONNECTIONS : SG_SQLSTATE_CANNOT_CONNECT,
-                 "segue cannot connect to the server at %s: %s", where, why);
-    sg_count(&s->worker->counters.refused_logins, 1);
-    sg_session_fatal(s, &err);
-}
-
-static void on_dialled(struct sg_dial *base, int status) {
-    struct dial *dial = (struct dial *)base;
-    struct sg_session *s = dial->session;
-    s->dial = NULL;
-    if (status == 0) {
-        s->server_tls = base->tls;
-        sg_session_relay(s, (struct sg_span){(char *)dial->first.data, dial->first.len});
-    } else if (s->state == SG_SESSION_DIAL) {
-        say_unreachable(s, base, status);
-    }
-    sg_buf_free(&dial->first);
-    free(dial);
-    sg_session_release(s);
-}
-
-void sg_startup_dial(struct sg_session *s, struct sg_buf first) {
-    struct dial *dial = calloc(1, sizeof(*dial));
-    if (!dial) {
-        abort();
-    }
-    dial->session = s;
-    dial->first = first;
-    s->dial = &dial->dial;
-    s->state = SG_SESSION_DIAL;
-    s->holds++;
-    /* What the client sends early stays in the kernel, and costs us no memory. */
-    sg_session_read_client(s, false);
-    sg_dial_start(&dial->dial, &s->worker->loop, &s->worker->shared->upstream, sg_worker_tls(s->worker, SG_LEG_SERVER),
-                  &s->server, on_dialled);
-}
-
 /* ---- The console ---- */
 
 static bool span_is(struct sg_span span, const char *cstr) {
@@ -132,6 +82,64 @@ static struct sg_buf console_startup(const struct sg_session *s, const struct sg
     }
     sg_buf_put_cstr(&packet, "database");
     sg_buf_put_cstr(&packet, s->worker->config->control_database);
+    sg_buf_put_u8(&packet, 0);
+    sg_msg_end(&packet);
+    return packet;
+}
+
+/* ---- What the server is told ---- */
+
+static void put_param(struct sg_buf *packet, const char *name, const char *value) {
+    if (value) {
+        sg_buf_put_cstr(packet, name);
+        sg_buf_put_cstr(packet, value);
+    }
+}
+
+/* The last of several settings in `options` counts: the entry's come first. */
+static void put_options(struct sg_buf *packet, const char *options, struct sg_span of_client) {
+    sg_buf_put_cstr(packet, "options");
+    sg_buf_put(packet, options, strlen(options));
+    sg_buf_put_u8(packet, ' ');
+    sg_buf_put_span_cstr(packet, of_client);
+}
+
+static bool is_changed(const struct sg_database *db) {
+    return db->dbname || db->user || db->options || db->client_encoding || db->datestyle || db->timezone;
+}
+
+/* The client's own packet, byte for byte, unless its entry of [databases] says otherwise. */
+static struct sg_buf server_startup(const struct sg_session *s, const struct sg_startup *startup) {
+    const struct sg_database *db = s->database;
+    struct sg_buf packet = {0};
+    struct sg_span name, value;
+    size_t cursor = 0;
+    if (!is_changed(db)) {
+        sg_buf_put(&packet, s->rest.data, startup->bytes);
+        return packet;
+    }
+    sg_msg_begin(&packet, 0);
+    sg_buf_put_u32(&packet, (uint32_t)startup->major << 16 | startup->minor);
+    /* Of a setting that comes twice the later counts, however it is spelled: that is the client's. */
+    put_param(&packet, "client_encoding", db->client_encoding);
+    put_param(&packet, "DateStyle", db->datestyle);
+    put_param(&packet, "TimeZone", db->timezone);
+    put_param(&packet, "user", db->user);
+    put_param(&packet, "database", db->dbname);
+    if (db->options && !sg_startup_param(startup, "options").ptr) {
+        put_param(&packet, "options", db->options);
+    }
+    while (sg_startup_param_next(startup, &cursor, &name, &value)) {
+        if ((db->user && span_is(name, "user")) || (db->dbname && span_is(name, "database"))) {
+            continue;
+        }
+        if (db->options && span_is(name, "options")) {
+            put_options(&packet, db->options, value);
+            continue;
+        }
+        sg_buf_put_span_cstr(&packet, name);
+        sg_buf_put_span_cstr(&packet, value);
+    }
     sg_buf_put_u8(&packet, 0);
     sg_msg_end(&packet);
     return packet;
@@ -211,7 +219,7 @@ static void on_cancel_request(struct sg_session *s, const struct sg_startup *sta
     s->holds++;
     sg_strangers_remove(s);
     uv_timer_stop(&s->timer); /* the cancel has a time limit of its own */
-    sg_cancel_start(s->worker, (struct sg_span){(char *)s->rest.data, startup->bytes},
+    sg_cancel_start(s->worker, NULL, (struct sg_span){(char *)s->rest.data, startup->bytes},
                     &(struct sg_cancel_owner){.on_done = on_cancelled, .arg = s});
 }
 
@@ -228,6 +236,34 @@ static bool admit(struct sg_session *s) {
     return true;
 }
 
+static void refuse_unknown(struct sg_session *s, struct sg_span database) {
+    struct sg_error err = {0};
+    sg_error_set(&err, SG_SQLSTATE_INVALID_CATALOG_NAME, "no such database: %.*s", (int)database.len, database.ptr);
+    sg_error_hint(&err,
+                  "Section [databases] of segue's configuration has neither an entry of this name nor one for *.");
+    sg_count(&s->worker->counters.refused_logins, 1);
+    sg_session_fatal(s, &err);
+}
+
+static bool enter_console(struct sg_session *s, struct sg_span user) {
+    const struct sg_server_config *config = s->worker->config;
+    s->database = config->control_database ? sg_databases_find_control(s->databases, config->control_database) : NULL;
+    if (!config->console || !config->control_database || user.len == 0) {
+        refuse(s, SG_SQLSTATE_CANNOT_CONNECT_NOW, "the segue console is not available",
+               "It needs a control connection: start segue with --control.");
+        return false;
+    }
+    if (!s->database) {
+        refuse(s, SG_SQLSTATE_CANNOT_CONNECT_NOW, "the segue console is not available",
+               "Who logs in to it is checked by the server of the control database, and no entry of [databases] leads "
+               "there.");
+        return false;
+    }
+    s->is_console = true;
+    s->console_user = strndup(user.ptr, user.len);
+    return true;
+}
+
 /* False: the client was told why not. */
 static bool choose_kind(struct sg_session *s, const struct sg_startup *startup) {
     struct sg_worker *w = s->worker;
@@ -236,19 +272,18 @@ static bool choose_kind(struct sg_session *s, const struct sg_startup *startup) 
     struct sg_span database = sg_startup_param(startup, "database");
     database = database.len > 0 ? database : user;
     sg_trace_wait(s);
+    s->databases = sg_databases_ref(w->config->databases);
     if (span_is(database, CONSOLE_DATABASE)) {
-        if (!w->config->console || !w->config->control_database || user.len == 0) {
-            refuse(s, SG_SQLSTATE_CANNOT_CONNECT_NOW, "the segue console is not available",
-                   "It needs a control connection: start segue with --control.");
-            return false;
-        }
-        s->is_console = true;
-        s->console_user = strndup(user.ptr, user.len);
-        return true;
+        return enter_console(s, user);
+    }
+    s->database = sg_databases_find(s->databases, database);
+    if (!s->database) {
+        refuse_unknown(s, database);
+        return false;
     }
     struct sg_span application_name = sg_startup_param(startup, "application_name");
     sg_notes_introduce(s, user, database, application_name, sg_startup_param(startup, "replication"));
-    if (!control || !span_is(database, control)) {
+    if (!control || !s->database->rewrite || !span_is(sg_database_target(s->database, database), control)) {
         return true;
     }
     sg_worker_install(w);
@@ -290,7 +325,7 @@ static void on_startup_message(struct sg_session *s, const struct sg_startup *st
     if (s->is_console) {
         first = console_startup(s, startup);
     } else {
-        sg_buf_put(&first, s->rest.data, startup->bytes);
+        first = server_startup(s, startup);
     }
     s->rest.len -= startup->bytes;
     memmove(s->rest.data, s->rest.data + startup->bytes, s->rest.len);

@@ -1,65 +1,74 @@
 /*
- * upstream — where the server is, and how to get a stream to it.
+ * upstream — the servers that one entry of [databases] may lead to, as libpq reads such lists, and what is known of
+ * each.
  *
- * A dial tries every address of the host in turn, and encrypts the connection if it is asked to; it works on one loop,
- * and its result comes by callback, once, when nothing of the dial is in use any more.
+ * An upstream never changes once it is made. What is remembered of a host does: it outlives reloads, every thread
+ * reads and writes it, and it only ever decides what is tried first.
  */
 #ifndef SEGUE_NET_UPSTREAM_H
 #define SEGUE_NET_UPSTREAM_H
 
-#include "outq.h"
-#include "segue/error.h"
+#include "segue/arena.h"
+#include "segue/limits.h"
+#include "segue/span.h"
 
-#include <netdb.h>
+#include <stdatomic.h>
 #include <stdbool.h>
-#include <uv.h>
+#include <stddef.h>
+#include <stdint.h>
 
-/* A client or server socket: TCP or unix. */
-union sg_stream {
-    uv_handle_t handle;
-    uv_stream_t stream;
-    uv_tcp_t tcp;
-    uv_pipe_t pipe;
+/* libpq's target_session_attrs. */
+enum sg_wanted {
+    SG_WANTED_ANY,
+    SG_WANTED_READ_WRITE,
+    SG_WANTED_READ_ONLY,
+    SG_WANTED_PRIMARY,
+    SG_WANTED_STANDBY,
+    SG_WANTED_PREFER_STANDBY,
+};
+bool sg_wanted_from_name(const char *name, enum sg_wanted *ret_wanted);
+
+enum sg_balance { SG_BALANCE_DISABLE, SG_BALANCE_RANDOM, SG_BALANCE_ROUND_ROBIN };
+bool sg_balance_from_name(const char *name, enum sg_balance *ret_balance);
+
+/* READ_ONLY: no standby, but its sessions begin read-only. */
+enum sg_role { SG_ROLE_UNKNOWN, SG_ROLE_PRIMARY, SG_ROLE_READ_ONLY, SG_ROLE_STANDBY };
+
+/* Counted; shared by every upstream that names the host. */
+struct sg_host_memory {
+    _Atomic unsigned refs;
+    _Atomic uint8_t role; /* enum sg_role, as last seen */
+};
+
+struct sg_host {
+    const char *name;    /* as it was given: what the server's certificate must be for */
+    const char *address; /* what is connected to: hostaddr, or the name; of a unix socket, the directory */
+    const char *port;
+    const char *label; /* "host:port" or the socket's path, for messages */
+    bool is_unix;
+    struct sg_host_memory *memory;
 };
 
 struct sg_upstream {
-    char host[256]; /* name, address, or directory of a unix socket */
-    char port[16];
-    char name[256];  /* what the server's certificate must be for: the host as it was given */
-    char label[300]; /* "host:port" or the socket's path, for messages */
-    bool is_unix;
-    unsigned connect_timeout_ms; /* 0: none */
+    struct sg_host hosts[SG_HOSTS_MAX];
+    size_t len; /* never 0 */
+    enum sg_wanted target;
+    enum sg_balance balance;
+    unsigned connect_timeout_ms; /* of one address; 0: a share of what is left */
+    _Atomic unsigned turn;       /* round-robin */
 };
 
-/* What libpq would make of it: environment and built-in defaults fill in. Of several hosts the first counts. */
-bool sg_upstream_parse(const char *conninfo, struct sg_upstream *ret_upstream, struct sg_error *reterr);
+/* Lists as they stand in a connection string; empty or NULL: libpq's environment and built-in defaults fill in. Strings
+ * go to the arena. known: hosts whose memory is taken over where the label is the same; NULL: none. The lists have been
+ * checked: their lengths fit. */
+void sg_upstream_init(struct sg_upstream *up, struct sg_arena *arena, const char *host, const char *hostaddr,
+                      const char *port);
+void sg_upstream_inherit(struct sg_upstream *up, const struct sg_upstream *known);
+void sg_upstream_free(struct sg_upstream *up);
 
-struct sg_dial {
-    const struct sg_upstream *upstream;
-    uv_loop_t *loop;
-    union sg_stream *stream; /* the caller's; not initialised before, connected or closed after */
-    void (*on_done)(struct sg_dial *dial, int status);
-    uv_getaddrinfo_t lookup;
-    uv_connect_t connect;
-    uv_timer_t timer;
-    struct addrinfo *addresses, *next;
-    int status;
-    bool is_looking_up, is_connecting, is_given_up;
-
-    struct sg_tls_context *context; /* NULL: the connection stays in the clear */
-    struct sg_tls *tls;             /* on_done with status 0: the caller's, to encrypt the stream with, or NULL */
-    struct sg_error error;          /* status UV_EPROTO: what went wrong with the encryption */
-    struct sg_outq out;             /* the handshake's */
-    bool is_shaken;
-    uint8_t input[4096];
-};
-
-/* context is taken over; NULL: no encryption. on_done: status 0 with stream connected, or a libuv error with stream
- * closed. Never called from within. */
-void sg_dial_start(struct sg_dial *dial, uv_loop_t *loop, const struct sg_upstream *upstream,
-                   struct sg_tls_context *context, union sg_stream *stream,
-                   void (*on_done)(struct sg_dial *dial, int status));
-/* on_done follows with UV_ECANCELED. */
-void sg_dial_cancel(struct sg_dial *dial);
+void sg_host_learn(const struct sg_host *host, enum sg_role role);
+enum sg_role sg_host_role(const struct sg_host *host);
+/* UNKNOWN fits nothing but ANY. */
+bool sg_role_fits(enum sg_role role, enum sg_wanted target);
 
 #endif

@@ -93,8 +93,8 @@ void sg_worker_unpin(struct sg_worker *w, struct sg_session *s) {
 
 /* ---- Settings ---- */
 
-struct sg_tls_context *sg_worker_tls(const struct sg_worker *w, enum sg_leg leg) {
-    return sg_tls_context_ref(leg == SG_LEG_CLIENT ? w->config->client_tls : w->config->server_tls);
+struct sg_tls_context *sg_worker_tls(const struct sg_worker *w) {
+    return sg_tls_context_ref(w->config->client_tls);
 }
 
 void sg_worker_configure(struct sg_worker *w, const struct sg_server_config *config) {

@@ -7,6 +7,7 @@
 #ifndef SEGUE_NET_WORKER_H
 #define SEGUE_NET_WORKER_H
 
+#include "dial.h"
 #include "flow.h"
 #include "histogram.h"
 #include "hub_seat.h"
@@ -18,7 +19,6 @@
 #include "statements.h"
 #include "strangers.h"
 #include "tally.h"
-#include "upstream.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -82,7 +82,6 @@ static inline void sg_count(_Atomic uint64_t *counter, uint64_t n) {
 
 /* What all workers share and only read, the session count excepted. */
 struct sg_shared {
-    struct sg_upstream upstream;
     struct sg_keys keys;
     _Atomic uint64_t sessions;  /* logged in or logging in */
     _Atomic uint64_t last_id;   /* of a session */
@@ -171,9 +170,8 @@ static inline bool sg_worker_is_draining(const struct sg_worker *worker) {
 
 /* After a statement has been planned. */
 void sg_worker_count_plans(struct sg_worker *worker);
-enum sg_leg { SG_LEG_CLIENT, SG_LEG_SERVER };
-/* A reference to what this leg is encrypted with now; NULL: it is not. */
-struct sg_tls_context *sg_worker_tls(const struct sg_worker *worker, enum sg_leg leg);
+/* A reference to what clients may encrypt with now; NULL: nothing. */
+struct sg_tls_context *sg_worker_tls(const struct sg_worker *worker);
 /* Takes a newer snapshot out of the mailbox, if there is one. */
 void sg_worker_install(struct sg_worker *worker);
 /* A transaction of the session begins: it sees the installed snapshot until unpinned. */

@@ -98,8 +98,9 @@ class Segue:
 
     def start(self):
         command = die_with_parent() + [
-            str(BUILD / "segue"), "serve", "--listen", f"{HOST}:{self.port}", "--upstream", self.upstream,
-            "--workers", "2"]
+            str(BUILD / "segue"), "serve", "--listen", f"{HOST}:{self.port}", "--workers", "2"]
+        if self.upstream:
+            command += ["--upstream", self.upstream]
         if self.control is not None:
             command += ["--control", self.cluster.conninfo(self.control)]
         ready = threading.Event()

@@ -109,6 +109,12 @@ class Wire:
         self.send(message(b"Q", cstr(sql)))
         return Answer(self.until_ready())
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
     def close(self):
         try:
             self.send(message(b"X"))

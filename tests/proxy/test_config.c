@@ -118,9 +118,30 @@ Test(config, faults_of_the_command_line_name_the_option) {
     cr_assert_null(parse("", overrides, 4, &faults));
     cr_expect_str_eq(faults, "command line: --set: unknown key \"worker\"; did you mean \"workers\"?\n"
                              "command line: --workers: workers: \"many\" is not a number\n"
-                             "command line: --upstream: *: invalid connection option \"hots\"\n"
+                             "command line: --upstream: *: unknown key \"hots\"; did you mean \"host\"?\n"
                              "command line: http_listen = 127.0.0.1:80 is not supported yet; leave it out "
                              "(default \"\")\n");
+}
+
+Test(config, entries_of_databases) {
+    const char *faults, *ini = text_file_read(&arena, "tests/proxy/config/databases.ini");
+    struct sg_config *config = parse(ini, NULL, 0, &faults);
+    cr_assert(config, "%s", faults);
+    cr_expect_eq(config->databases_len, 6u);
+    const struct sg_config_database *shop = sg_config_database_find(config, "shop");
+    cr_expect_str_eq(shop->hostaddr, "10.0.0.1,10.0.0.2,/run/pg");
+    cr_expect_str_eq(shop->port, "5432,,5434");
+    cr_expect_str_eq(shop->load_balance_hosts, "round-robin");
+    cr_expect_str_eq(sg_config_database_find(config, "old_name")->dbname, "sh'op");
+    cr_expect_eq(sg_config_database_find(config, "old_name")->connect_timeout, 2000);
+    cr_expect_str_eq(sg_config_database_find(config, "uri")->host, "db1,db2");
+    cr_expect_str_eq(sg_config_database_find(config, "uri")->port, "1,2");
+    cr_expect_str_eq(sg_config_database_find(config, "uri")->target_session_attrs, "read-write");
+    cr_expect_str_eq(sg_config_database_find(config, "settings")->options, "-c work_mem='1 MB'");
+    cr_expect_not(sg_config_database_find(config, "elsewhere")->rewrite);
+    cr_expect_str_eq(sg_config_database_find(config, "never heard of")->name, "*");
+    cr_expect_str_eq(sg_config_database_find(config, "never heard of")->host, "");
+    sg_config_free(config);
 }
 
 Test(config, a_database_on_the_command_line_is_its_users_business) {
@@ -176,19 +197,6 @@ Test(config, rules_for_clients) {
     cr_expect_eq(config->clients[0].star, SG_STAR_NEW);
     cr_expect_eq(config->clients[1].key, SG_CLIENT_DATABASE);
     sg_config_free(config);
-}
-
-Test(config, databases_that_are_kept) {
-    const char *faults;
-    struct sg_config *config = parse(DATABASE, NULL, 0, &faults);
-    struct sg_config *other = parse("[databases]\n* = host=elsewhere\n", NULL, 0, &faults);
-    cr_assert(config && other, "%s", faults);
-    cr_expect_not(sg_config_same_databases(config, other));
-    sg_config_keep_databases(other, config);
-    cr_expect(sg_config_same_databases(config, other));
-    sg_config_free(config);
-    cr_expect_str_eq(other->databases[0].name, "*", "what is kept does not hang on what it was taken from");
-    sg_config_free(other);
 }
 
 Test(config, addresses) {

@@ -1,6 +1,6 @@
 /*
- * docs/config.md and docs/console.md hold the tables that the program itself is made from, between two marks. With
- * SEGUE_UPDATE=1 the tables are written anew; otherwise they must be there word for word.
+ * docs/config.md, docs/databases.md and docs/console.md hold the tables that the program itself is made from, between
+ * two marks. With SEGUE_UPDATE=1 the tables are written anew; otherwise they must be there word for word.
  */
 #include "proxy/admin/command.h"
 #include "proxy/config.h"
@@ -49,6 +49,19 @@ static void print_config(FILE *out) {
     }
 }
 
+static void print_databases(FILE *out) {
+    fprintf(out, "| key | default | what it may be | what it does |\n|---|---|---|---|\n");
+    for (size_t i = 0; i < sg_database_keys(); i++) {
+        char kind[128];
+        const char *dflt = sg_database_key_default(i);
+        sg_database_key_kind(i, kind, sizeof(kind));
+        fprintf(out, "| `%s` | %s%s%s |", sg_database_key_name(i), dflt[0] ? "`" : "", dflt, dflt[0] ? "`" : "");
+        print_cell(out, kind);
+        print_cell(out, sg_database_key_doc(i));
+        fprintf(out, "\n");
+    }
+}
+
 static void print_commands(FILE *out) {
     fprintf(out, "| command | role | what it does |\n|---|---|---|\n");
     for (size_t row = 0; row < sg_command_rows(); row++) {
@@ -82,6 +95,10 @@ static void check(const char *path, void (*print)(FILE *out)) {
 
 Test(reference_docs, config) {
     check("docs/config.md", print_config);
+}
+
+Test(reference_docs, databases) {
+    check("docs/databases.md", print_databases);
 }
 
 Test(reference_docs, console) {
