@@ -359,8 +359,15 @@ static bool wants_more(const struct sg_tls *tls, int result) {
     return error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE;
 }
 
+/* What is left in the thread's queue would be taken for the next call's error. Emptying it costs more than looking. */
+static void forget_errors(void) {
+    if (ERR_peek_error() != 0) {
+        ERR_clear_error();
+    }
+}
+
 enum sg_tls_progress sg_tls_shake(struct sg_tls *tls, struct sg_error *reterr) {
-    ERR_clear_error();
+    forget_errors();
     int result = SSL_do_handshake(tls->ssl);
     if (result == 1) {
         keep_lent(tls);
@@ -382,7 +389,7 @@ enum sg_tls_progress sg_tls_shake(struct sg_tls *tls, struct sg_error *reterr) {
 }
 
 enum sg_tls_progress sg_tls_read(struct sg_tls *tls, void *buf, size_t size, size_t *ret_len, bool *ret_is_closed) {
-    ERR_clear_error();
+    forget_errors();
     *ret_len = 0;
     *ret_is_closed = false;
     if (SSL_read_ex(tls->ssl, buf, size, ret_len) == 1) {
@@ -396,15 +403,19 @@ enum sg_tls_progress sg_tls_read(struct sg_tls *tls, void *buf, size_t size, siz
     return SG_TLS_FAILED;
 }
 
+bool sg_tls_has_input(const struct sg_tls *tls) {
+    return tls->lent_len > 0 || tls->kept.len > 0 || SSL_has_pending(tls->ssl) == 1;
+}
+
 bool sg_tls_write(struct sg_tls *tls, const void *bytes, size_t len) {
     size_t written;
-    ERR_clear_error();
+    forget_errors();
     /* The buffer grows: all is taken at once. */
     return len == 0 || (SSL_write_ex(tls->ssl, bytes, len, &written) == 1 && written == len);
 }
 
 void sg_tls_shutdown(struct sg_tls *tls) {
-    ERR_clear_error();
+    forget_errors();
     SSL_shutdown(tls->ssl);
 }
 

@@ -61,7 +61,7 @@ void sg_tls_free(struct sg_tls *tls);
 
 /* Bytes from the socket. Copied. */
 void sg_tls_feed(struct sg_tls *tls, const void *bytes, size_t len);
-/* The same without a copy: they must stay until sg_tls_shake has answered, or sg_tls_read other than DONE. */
+/* The same without a copy: they must stay until sg_tls_shake has answered, or sg_tls_has_input false. */
 void sg_tls_lend(struct sg_tls *tls, const void *bytes, size_t len);
 /* From now on what must go to the socket is appended to out, of the caller, as soon as it is known, and sg_tls_take
  * finds nothing. NULL: to a buffer of its own again. Not while there is something to be taken. */
@@ -76,6 +76,8 @@ enum sg_tls_progress sg_tls_shake(struct sg_tls *tls, struct sg_error *reterr);
 /* The next plaintext, at most size bytes. *ret_len 0 with MORE: feed more. DONE: some was read. FAILED: the other end
  * closed (is_closed) or broke the protocol. */
 enum sg_tls_progress sg_tls_read(struct sg_tls *tls, void *buf, size_t size, size_t *ret_len, bool *ret_is_closed);
+/* After DONE. False: there is nothing more to be read before more is fed. */
+bool sg_tls_has_input(const struct sg_tls *tls);
 /* False: the stream is broken. */
 bool sg_tls_write(struct sg_tls *tls, const void *bytes, size_t len);
 /* Says goodbye: the close_notify alert is then there to be taken. */

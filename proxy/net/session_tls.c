@@ -56,12 +56,12 @@ static enum sg_tls_progress shake(struct sg_session *s) {
 /* All that is there, into the worker's buffer. */
 static enum sg_tls_progress decrypt(struct sg_worker *worker, struct sg_outq *out, const uint8_t **bytes, size_t *len,
                                     bool *ret_is_closed) {
-    enum sg_tls_progress progress = SG_TLS_DONE;
+    enum sg_tls_progress progress;
     size_t n = 0, part;
-    while (progress == SG_TLS_DONE && n < SG_PLAIN_BYTES) {
+    do {
         progress = sg_tls_read(out->tls, worker->plain_buf + n, SG_PLAIN_BYTES - n, &part, ret_is_closed);
         n += part;
-    }
+    } while (progress == SG_TLS_DONE && sg_tls_has_input(out->tls) && n < SG_PLAIN_BYTES);
     sg_outq_flush_tls(out); /* answers to what TLS says to itself */
     *bytes = worker->plain_buf;
     *len = n;

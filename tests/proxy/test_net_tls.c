@@ -179,6 +179,7 @@ Test(tls, lends_and_collects) {
     cr_assert_eq(sg_tls_read(pair.server, got, sizeof(got), &len, &is_closed), SG_TLS_DONE);
     cr_assert_eq(len, 5);
     cr_assert_eq(memcmp(got, "early", 5), 0);
+    cr_assert_not(sg_tls_has_input(pair.server));
     cr_assert_eq(sg_tls_read(pair.server, got, sizeof(got), &len, &is_closed), SG_TLS_MORE);
     sg_tls_collect(pair.client, NULL);
     say(pair.client, pair.server, "as before", 3);
