@@ -27,6 +27,7 @@
 #include "cancel_order.h"
 #include "keys.h"
 #include "session.h"
+#include "session_tls.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -231,8 +232,8 @@ bool sg_session_cancel_pass_on(struct sg_session *s, const struct sg_startup *st
     if (fd < 0) {
         return false;
     }
-    struct sg_cancel_order *order = sg_cancel_order_new(fd, s->tls.stream, startup->cancel_pid, startup->cancel_key);
-    s->tls.stream = s->to_client.tls = NULL;
+    struct sg_cancel_order *order =
+        sg_cancel_order_new(fd, sg_session_tls_detach(s), startup->cancel_pid, startup->cancel_key);
     sg_session_close(s); /* takes ours out of the loop */
     sg_worker_order(owner, order);
     return true;

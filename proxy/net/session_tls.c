@@ -126,6 +126,15 @@ bool sg_session_tls_explain(struct sg_session *s, const struct sg_message *m) {
     return true;
 }
 
+struct sg_tls *sg_session_tls_detach(struct sg_session *s) {
+    struct sg_tls *tls = s->tls.stream;
+    s->tls.stream = s->to_client.tls = NULL;
+    if (tls) {
+        sg_tls_collect(tls, NULL); /* the worker's buffer stays with its thread */
+    }
+    return tls;
+}
+
 void sg_session_tls_end(struct sg_session *s) {
     if (s->tls.stream && s->tls.is_ready) {
         sg_tls_shutdown(s->tls.stream);

@@ -33,6 +33,10 @@ bool sg_session_tls_unbind(struct sg_session *s, const struct sg_message *m);
  * False: it is another error. */
 bool sg_session_tls_explain(struct sg_session *s, const struct sg_message *m);
 
+/* The client's end of the encryption, for another thread that takes the socket over; NULL: there is none. From here on
+ * its bytes are nothing to the session. */
+struct sg_tls *sg_session_tls_detach(struct sg_session *s);
+
 /* Our last words are written: says that they are. */
 void sg_session_tls_end(struct sg_session *s);
 

@@ -160,11 +160,7 @@ void sg_startup_to_console(struct sg_session *s) {
     sg_buf_put(&pending, s->rest.data, s->rest.len);
     char *user = s->console_user;
     s->console_user = NULL;
-    struct sg_tls *tls = s->tls.stream;
-    s->tls.stream = s->to_client.tls = NULL;
-    if (tls) {
-        sg_tls_collect(tls, NULL); /* the buffer stays with this thread */
-    }
+    struct sg_tls *tls = sg_session_tls_detach(s);
     if (s->is_server_open) {
         uv_buf_t terminate = uv_buf_init((char[]){'X', 0, 0, 0, 4}, 5);
         sg_outq_write(&s->to_server, &terminate, 1);

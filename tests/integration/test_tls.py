@@ -143,6 +143,27 @@ def test_gssenc_is_declined_and_then_tls_accepted(start_segue, certificates):
         assert login(encrypted)[:1] == b"R"
 
 
+def test_an_encrypted_cancel_leaves_nothing_for_the_next_client(start_segue, certificates):
+    """The worker that is asked hands the request to the session's; whose goodbye it is must not reach another client."""
+    segue = start_segue(options=certificates.options("allow"))
+    context = client_context(certificates)
+
+    def encrypted():
+        sock = plain(segue)
+        sock.sendall(SSL_REQUEST)
+        assert sock.recv(1) == b"S"
+        return context.wrap_socket(sock, server_hostname="localhost")
+
+    with encrypted() as session:
+        key = login(session).partition(b"K\0\0\0\x0c")[2][:8]
+        for _ in range(4):  # of both workers
+            with encrypted() as canceller:
+                canceller.sendall(b"\0\0\0\x10" + b"\x04\xd2\x16\x2e" + key)
+                assert canceller.recv(100) == b""
+            with encrypted() as another:
+                assert login(another)[:1] == b"R"
+
+
 @pytest.mark.parametrize("injected", [STARTUP, b"\x16", SSL_REQUEST])
 def test_bytes_before_the_handshake_end_the_connection(start_segue, certificates, injected):
     """What an attacker puts in front of the handshake must not be taken for the client's (CVE-2021-23214)."""
