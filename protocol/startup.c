@@ -130,3 +130,16 @@ struct sg_span sg_startup_param(const struct sg_startup *startup, const char *na
     }
     return found;
 }
+
+static struct sg_span cut_to_name(struct sg_span span) {
+    return (struct sg_span){span.ptr, span.len < SG_NAME_BYTES ? span.len : SG_NAME_BYTES - 1};
+}
+
+struct sg_span sg_startup_user(const struct sg_startup *startup) {
+    return cut_to_name(sg_startup_param(startup, "user"));
+}
+
+struct sg_span sg_startup_database(const struct sg_startup *startup) {
+    struct sg_span database = cut_to_name(sg_startup_param(startup, "database"));
+    return database.len > 0 ? database : sg_startup_user(startup);
+}

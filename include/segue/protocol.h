@@ -84,6 +84,10 @@ bool sg_startup_param_next(const struct sg_startup *startup, size_t *cursor, str
                            struct sg_span *ret_value);
 /* The last value given for name (as the server does); ptr NULL if absent. */
 struct sg_span sg_startup_param(const struct sg_startup *startup, const char *name);
+/* Who logs in, and to which database, as the server takes them: cut to the length of a name, and without a database the
+ * user's name is its. Not NUL-terminated. */
+struct sg_span sg_startup_user(const struct sg_startup *startup);
+struct sg_span sg_startup_database(const struct sg_startup *startup);
 
 /* ---- Typed views of message bodies. OK or BAD: the body is complete. ----
  *

@@ -75,12 +75,10 @@ void sg_session_auth_open(struct sg_session *s, const struct sg_startup *startup
     if (!login) {
         abort();
     }
-    struct sg_span database = sg_startup_param(startup, "database");
-    struct sg_span user = sg_startup_param(startup, "user");
     login->session = s;
     login->auth = sg_auth_ref(auth);
-    login->user = copy_span(user);
-    login->database = copy_span(database.len > 0 ? database : user);
+    login->user = copy_span(sg_startup_user(startup));
+    login->database = copy_span(sg_startup_database(startup));
     login->is_replication = is_true(sg_startup_param(startup, "replication"));
     s->login = login;
 }

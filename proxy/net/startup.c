@@ -264,9 +264,7 @@ static bool enter_console(struct sg_session *s, struct sg_span user) {
 static bool choose_kind(struct sg_session *s, const struct sg_startup *startup) {
     struct sg_worker *w = s->worker;
     const char *control = sg_hub_database(w->config->hub);
-    struct sg_span user = sg_startup_param(startup, "user");
-    struct sg_span database = sg_startup_param(startup, "database");
-    database = database.len > 0 ? database : user;
+    struct sg_span user = sg_startup_user(startup), database = sg_startup_database(startup);
     sg_trace_wait(s);
     s->databases = sg_databases_ref(w->config->databases);
     if (span_is(database, CONSOLE_DATABASE)) {

@@ -3,6 +3,7 @@
 #include "segue/protocol.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 static struct guard page;
@@ -60,6 +61,22 @@ Test(startup, session_with_parameters) {
         n++;
     }
     cr_assert(n == 4 && cursor == startup.params.len);
+    sg_buf_free(&packet);
+}
+
+Test(startup, names_as_the_server_takes_them) {
+    struct sg_startup startup;
+    char params[512];
+    int len = snprintf(params, sizeof params, "user%c%0100d%cdatabase%c%063d%c%c", 0, 1, 0, 0, 2, 0, 0);
+    struct sg_buf packet = packet_of(3u << 16, params, (size_t)len);
+    cr_assert(read_packet(&packet, packet.len, &startup) == SG_READ_OK);
+    cr_assert(sg_startup_user(&startup).len == 63 && sg_startup_user(&startup).ptr[62] == '0', "cut to a name");
+    cr_assert(sg_startup_database(&startup).len == 63 && sg_startup_database(&startup).ptr[62] == '2');
+    sg_buf_free(&packet);
+    static const char no_database[] = "user\0ann\0database\0\0";
+    packet = packet_of(3u << 16, no_database, sizeof no_database);
+    cr_assert(read_packet(&packet, packet.len, &startup) == SG_READ_OK);
+    cr_assert(sg_span_eq_cstr(sg_startup_database(&startup), "ann"), "the user's name where none is given");
     sg_buf_free(&packet);
 }
 
