@@ -150,6 +150,28 @@ def test_tls_on_both_legs(cluster, database, start_segue, certificates):
         assert psql(conninfo + " sslnegotiation=direct", "-At", "-c", ENCRYPTED, env=libpq) == "t\n"
 
 
+def test_scram_with_segue_as_an_end_of_it(cluster, database, start_segue, certificates, tmp_path):
+    """Each of the two channels bound for itself; with the newest libpq in protocol 3.2, too."""
+    encrypt(cluster, certificates)
+    users = tmp_path / "users"
+    with cluster.connect("postgres") as conn, conn.cursor() as cursor:
+        cursor.execute("SELECT rolpassword FROM pg_authid WHERE rolname = %s", (SCRAM_USER,))
+        users.write_text(f'"{SCRAM_USER}" "{cursor.fetchone()[0]}"\n', encoding="ascii")
+    authority = certificates.authority[1]
+    segue = start_segue(upstream=f"host=localhost hostaddr={HOST} port={cluster.port} sslmode=verify-full sslrootcert={authority}",
+                        options=certificates.options("require") + ["--set", "auth_type=scram-sha-256", "--set", f"auth_file={users}"])
+    conninfo = f"host=localhost hostaddr={HOST} port={segue.port} user={SCRAM_USER} dbname={database} sslmode=verify-full " \
+        f"sslrootcert={authority} channel_binding=require"
+    libpq = {"PGPASSWORD": SCRAM_PASSWORD}
+    assert psql(conninfo, "-At", "-c", ENCRYPTED, env=libpq) == "t\n"
+    if cluster.major >= 18:
+        libpq["LD_LIBRARY_PATH"] = str(cluster.release.libraries)
+        newest = conninfo + " sslnegotiation=direct min_protocol_version=3.2 max_protocol_version=latest"
+        assert psql(newest, "-At", "-c", ENCRYPTED, env=libpq) == "t\n"
+    with pytest.raises(ConsoleError, match="password authentication failed"):
+        psql(conninfo, "-At", "-c", ENCRYPTED, env={**libpq, "PGPASSWORD": "wrong"})
+
+
 # ---- A column renamed ----
 
 PERSON = """
