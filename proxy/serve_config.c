@@ -148,36 +148,40 @@ static void put_option(struct sg_arena *arena, const char **conninfo, const char
         *conninfo = sg_arena_printf(arena, "%s %s='%s'", *conninfo, key, quoted);
 }
 
+static const char *either(const char *of_entry, const char *of_all) {
+    return of_entry[0] ? of_entry : of_all;
+}
+
 /* An entry's way to its servers as libpq takes it; the rest of it libpq may not know. */
-static const char *libpq_conninfo(struct sg_arena *arena, const struct sg_config_database *entry) {
+static struct sg_auth_way libpq_way(struct sg_arena *arena, const struct sg_config *config,
+                                    const struct sg_config_database *entry) {
     const char *conninfo = "";
     put_option(arena, &conninfo, "host", entry->host);
     put_option(arena, &conninfo, "hostaddr", entry->hostaddr);
     put_option(arena, &conninfo, "port", entry->port);
     put_option(arena, &conninfo, "target_session_attrs", entry->target_session_attrs);
-    put_option(arena, &conninfo, "sslmode", entry->sslmode);
-    put_option(arena, &conninfo, "sslrootcert", entry->sslrootcert);
-    put_option(arena, &conninfo, "sslcert", entry->sslcert);
-    put_option(arena, &conninfo, "sslkey", entry->sslkey);
-    put_option(arena, &conninfo, "password", entry->password);
-    return conninfo;
+    put_option(arena, &conninfo, "sslmode", either(entry->sslmode, config->server_tls_sslmode));
+    put_option(arena, &conninfo, "sslrootcert", either(entry->sslrootcert, config->server_tls_ca_file));
+    put_option(arena, &conninfo, "sslcert", either(entry->sslcert, config->server_tls_cert_file));
+    put_option(arena, &conninfo, "sslkey", either(entry->sslkey, config->server_tls_key_file));
+    return (struct sg_auth_way){(char *)entry->name, (char *)conninfo, (char *)entry->dbname};
 }
 
 /* Whatever is wrong is logged; *reterr says that something is. */
 static bool read_auth(const struct sg_config *config, const struct sg_auth **ret_auth, struct sg_error *reterr) {
     struct sg_arena arena;
     sg_arena_init(&arena, 1024);
+    struct sg_auth_way *ways = sg_arena_array(&arena, struct sg_auth_way, config->databases_len);
+    for (size_t i = 0; i < config->databases_len; i++)
+        ways[i] = libpq_way(&arena, config, &config->databases[i]);
     struct sg_auth_settings settings = {
         .method = SG_AUTH_PASSTHROUGH,
         .file = config->auth_file,
         .query = config->auth_query,
         .query_user = config->auth_user,
         .query_database = config->auth_dbname,
-        .conninfo = libpq_conninfo(&arena, &config->databases[0]),
-        .sslmode = config->server_tls_sslmode,
-        .sslrootcert = config->server_tls_ca_file,
-        .sslcert = config->server_tls_cert_file,
-        .sslkey = config->server_tls_key_file,
+        .ways = ways,
+        .ways_len = config->databases_len,
         .timeout_ms = (int)config->server_connect_timeout,
     };
     struct sg_config_faults faults = {0};

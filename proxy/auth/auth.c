@@ -6,7 +6,6 @@
 
 #include "proxy/log.h"
 
-#include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -64,6 +63,17 @@ static char *copy(const char *text) {
     return dup;
 }
 
+static struct sg_auth_way *copy_ways(const struct sg_auth_way *ways, size_t len) {
+    struct sg_auth_way *own = calloc(len + 1, sizeof(*own));
+    if (!own) {
+        abort();
+    }
+    for (size_t i = 0; i < len; i++) {
+        own[i] = (struct sg_auth_way){copy(ways[i].name), copy(ways[i].conninfo), copy(ways[i].dbname)};
+    }
+    return own;
+}
+
 static void warn_of_readers(const char *path) {
     struct stat st;
     if (stat(path, &st) == 0 && (st.st_mode & S_IRWXO)) {
@@ -92,11 +102,8 @@ const struct sg_auth *sg_auth_new(const struct sg_auth_settings *settings, struc
         .query = copy(settings->query),
         .query_user = copy(settings->query_user),
         .query_database = copy(settings->query_database),
-        .conninfo = copy(settings->conninfo),
-        .sslmode = copy(settings->sslmode),
-        .sslrootcert = copy(settings->sslrootcert),
-        .sslcert = copy(settings->sslcert),
-        .sslkey = copy(settings->sslkey),
+        .ways = copy_ways(settings->ways, settings->ways_len),
+        .ways_len = settings->ways_len,
         .timeout_ms = settings->timeout_ms,
     };
     return &counted->auth;
@@ -115,12 +122,15 @@ void sg_auth_unref(const struct sg_auth *auth) {
         return;
     }
     struct sg_auth *own = &counted->auth;
-    char *texts[] = {own->query,   own->query_user,  own->query_database, own->conninfo,
-                     own->sslmode, own->sslrootcert, own->sslcert,        own->sslkey};
-    OPENSSL_cleanse(own->conninfo, strlen(own->conninfo)); /* it may have a password in it */
-    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
-        free(texts[i]);
+    for (size_t i = 0; i < own->ways_len; i++) {
+        free(own->ways[i].name);
+        free(own->ways[i].conninfo);
+        free(own->ways[i].dbname);
     }
+    free(own->ways);
+    free(own->query);
+    free(own->query_user);
+    free(own->query_database);
     sg_userlist_free(own->users);
     sg_hba_unref(own->hba);
     free(counted);
@@ -132,4 +142,17 @@ const struct sg_secret *sg_auth_secret(const struct sg_auth *auth, const char *u
 
 bool sg_auth_can_query(const struct sg_auth *auth, const char *user) {
     return auth->query_user[0] && auth->query[0] && strcmp(auth->query_user, user) != 0;
+}
+
+const struct sg_auth_way *sg_auth_way_to(const struct sg_auth *auth, const char *database) {
+    const struct sg_auth_way *any = NULL, *renamed = NULL;
+    for (size_t i = 0; i < auth->ways_len; i++) {
+        const struct sg_auth_way *way = &auth->ways[i];
+        if (strcmp(way->name, database) == 0) {
+            return way;
+        }
+        any = strcmp(way->name, "*") == 0 ? way : any;
+        renamed = strcmp(way->dbname, database) == 0 ? way : renamed; /* the control database's name is the server's */
+    }
+    return any ? any : renamed;
 }

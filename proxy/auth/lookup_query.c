@@ -73,26 +73,28 @@ static void fill_options(const struct sg_auth *auth, char *out, size_t size) {
 }
 
 /* Later keywords win over earlier ones, and the connection string is expanded where "dbname" first stands. */
-static PGconn *begin_connecting(const struct sg_auth *auth, const char *database) {
+static PGconn *begin_connecting(const struct sg_auth *auth, const struct sg_auth_way *way, const char *database) {
     const struct sg_secret *secret = sg_auth_secret(auth, auth->query_user);
     const char *password = secret && secret->kind == SG_SECRET_PLAIN ? secret->password : NULL;
     char options[100];
     fill_options(auth, options, sizeof(options));
-    const char *const keys[] = {"sslmode",     "sslrootcert",      "sslcert", "sslkey",  "dbname",
-                                "user",        "password",         "dbname",  "options", "client_encoding",
-                                "replication", "application_name", NULL};
     /* SQL_ASCII: the user's name is bytes of an encoding that only the client knows, and is compared as such. */
+    const char *const keys[] = {"dbname",           "user", "password", "dbname", "options", "client_encoding",
+                                "application_name", NULL};
     const char *const values[] = {
-        auth->sslmode, auth->sslrootcert, auth->sslcert, auth->sslkey, auth->conninfo, auth->query_user,
-        password,      database,          options,       "SQL_ASCII",  NULL,           "segue auth_query",
-        NULL};
+        way->conninfo, auth->query_user, password,           way->dbname[0] ? way->dbname : database,
+        options,       "SQL_ASCII",      "segue auth_query", NULL};
     return PQconnectStartParams(keys, values, 1);
 }
 
 static bool connect_link(struct sg_lookup_link *link, const struct sg_auth *auth, const char *database,
                          struct sg_lookup_result *result) {
+    const struct sg_auth_way *way = sg_auth_way_to(auth, database);
     sg_lookup_unlink(link);
-    link->conn = begin_connecting(auth, database);
+    if (!way) {
+        return trouble(result, "auth_query: no entry of [databases] leads to its database", database);
+    }
+    link->conn = begin_connecting(auth, way, database);
     link->auth = sg_auth_ref(auth);
     link->database = strdup(database);
     if (!link->conn || !link->database) {

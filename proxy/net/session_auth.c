@@ -1,5 +1,6 @@
 #include "session_auth.h"
 
+#include "databases.h"
 #include "pause.h"
 #include "proxy/auth/base64.h"
 #include "proxy/auth/derivation.h"
@@ -391,14 +392,34 @@ void sg_session_auth_take(struct sg_session *s, const uint8_t *bytes, size_t len
 
 /* ---- The server's messages ---- */
 
+/* The entry of [databases] may name somebody else to log in as. His secret is the entry's, or that of auth_file. */
+static const char *choose_user(struct sg_session *s) {
+    struct sg_login *login = s->login;
+    const char *user = s->database->user, *password = s->database->password;
+    const struct sg_secret *secret = user ? sg_auth_secret(login->auth, user) : NULL;
+    if (user || password) {
+        sg_credential_wipe(&login->credential);
+    }
+    if (password) {
+        sg_credential_of_password(sg_span_of(password), &login->credential);
+    } else if (secret) {
+        sg_credential_of_secret(secret, &login->credential);
+    }
+    return user ? user : login->user;
+}
+
 bool sg_session_auth_relay(struct sg_session *s) {
     struct sg_login *login = s->login;
     if (!login) {
         return false;
     }
     struct sg_scram_binding binding = binding_of(s->server_tls, false);
-    sg_server_login_wipe(&login->server); /* of an earlier try, at another host */
-    sg_server_login_begin(&login->server, login->user, &login->credential, &binding, s->server_tls != NULL);
+    if (login->derivation) { /* of an earlier try, at another host */
+        sg_derivation_abandon(login->derivation);
+        login->derivation = NULL;
+    }
+    sg_server_login_wipe(&login->server);
+    sg_server_login_begin(&login->server, choose_user(s), &login->credential, &binding, s->server_tls != NULL);
     /* What the client says now is for a session that is not there yet: until the first ReadyForQuery. */
     s->is_stalled = true;
     s->stalled_until = 0;
@@ -414,6 +435,9 @@ static void on_derived_keys(void *arg, const struct sg_scram_keys *keys) {
     struct sg_session *s = login->session;
     struct sg_buf out = {0};
     login->derivation = NULL;
+    if (s->state != SG_SESSION_RELAY) {
+        return; /* the server has gone meanwhile, and the client is being told */
+    }
     if (!keys) {
         refuse_trouble(s, "OpenSSL cannot do SCRAM-SHA-256");
     } else if (sg_server_login_derived(&login->server, keys, &out, &login->error) == SG_SERVER_LOGIN_FAILED) {

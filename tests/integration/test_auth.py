@@ -215,6 +215,32 @@ def test_a_session_is_as_good_as_any(start_segue, database, cluster, secrets, wr
     replication.close()
 
 
+def test_an_entry_that_names_the_role(start_segue, cluster, secrets, write_users, tmp_path):
+    """The client is known to segue alone; the server knows the entry's user, by the entry's password or that of auth_file."""
+    users = write_users({"app": "x", "alice": PASSWORD, "bob": secrets["bob"], "asker": "question"})
+    config = tmp_path / "segue.ini"
+    where = f"host={HOST} port={cluster.port}"
+    config.write_text(f"""[databases]
+one = {where} dbname=postgres user=carol password='{PASSWORD}'
+two = {where} dbname=postgres user=alice
+three = {where} dbname=postgres user=bob
+four = {where} dbname=postgres user=carol
+five = {where} dbname=postgres
+[segue]
+auth_type = scram-sha-256
+auth_file = {users}
+auth_user = asker
+auth_query = SELECT 'app2', 'y' WHERE $1 = 'app2' AND current_database() = 'postgres'
+""", encoding="utf-8")
+    segue = start_segue(upstream="host=127.0.0.1 port=1", options=["-c", str(config)])
+    for database, user in (("one", "carol"), ("two", "alice"), ("three", "bob")):
+        assert login(segue, "app", "x", database=database) == user
+        assert login(segue, "app2", "y", database=database) == user
+        assert refusal(segue, "app", PASSWORD, database=database) == failed_password("app")
+    assert "segue cannot log in to the server as user \"carol\"" in refusal(segue, "app", "x", database="four")
+    assert login(segue, "alice", database="five") == "alice"
+
+
 # ---- auth_query ----
 
 @pytest.fixture
