@@ -184,7 +184,7 @@ static enum sg_verdict send_query(struct sg_session *s, struct sg_span sql, cons
 }
 
 static enum sg_verdict on_query(struct sg_session *s, struct sg_span sql, const struct sg_plan *plan) {
-    struct sg_error err = {0};
+    struct sg_error err; /* set where it is used: it is large, and this is every statement's way */
     struct sg_prepared_ops ops = {0};
     struct sg_side *side = NULL;
     enum sg_renewal renewal = sg_sql_before_query(s, sql, &ops, &err);
@@ -207,7 +207,7 @@ static enum sg_verdict on_query(struct sg_session *s, struct sg_span sql, const 
 }
 
 enum sg_verdict sg_rewrite_query(struct sg_session *s, const struct sg_message *m) {
-    struct sg_error err = {0};
+    struct sg_error err;
     struct sg_query query = {0};
     bool is_read = m->have == m->body_bytes && sg_query_read(m->body, m->have, &query) == SG_READ_OK;
     if (s->pin->mappings == 0 && !is_read) {
@@ -281,7 +281,7 @@ static enum sg_verdict parse_too_long(struct sg_session *s, const struct sg_mess
 }
 
 enum sg_verdict sg_rewrite_parse(struct sg_session *s, const struct sg_message *m) {
-    struct sg_error err = {0};
+    struct sg_error err;
     struct sg_parse parse = {0};
     if (m->body_bytes > SG_STATEMENT_HOLD_BYTES) {
         return parse_too_long(s, m);
@@ -346,7 +346,7 @@ static enum sg_verdict use(struct sg_session *s, struct sg_span name, enum sg_ex
 }
 
 static enum sg_verdict forward_malformed(struct sg_session *s, enum sg_expect_kind kind) {
-    struct sg_error err = {0};
+    struct sg_error err;
     set_malformed(&err);
     sg_rewrite_fail(s, SG_SPAN_LIT(""), NULL, &err);
     sg_session_expect(s, kind, SG_REPLY_FORWARD, NULL);
