@@ -29,7 +29,7 @@ static void print_help(void) {
         "      --control CONNINFO   the database to be migrated, with the role that migrates it; without it segue is\n"
         "                           a plain proxy\n"
         "      --workers N          worker loops, a thread each; 0, the default, is one for each processor\n"
-        "      --http HOST:PORT     the HTTP side (not supported yet)\n"
+        "      --http HOST:PORT     metrics, health and JSON; :PORT is on the loopback\n"
         "      --set KEY=VALUE      any other key of section [segue]\n"
         "      --takeover           take the place of the segue that waits at handover_socket: its listening sockets,\n"
         "                           not its sessions; if there is none, start as ever\n"

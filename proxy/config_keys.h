@@ -72,7 +72,7 @@
     X(TEXT,    pidfile, "", 0, 0, RESTART, "File to write the process id to; removed at the end")                      \
     X(TEXT,    handover_socket, "", 0, 0, RESTART, "Unix socket at which a new process takes over (`segue serve --takeover`); empty: none can") \
     X(SECONDS, handover_wait, "900", 0, 86400000, RELOAD, "After a hand-over, how long the old process lets its clients stay before it drains; 0 is for ever") \
-    X(TEXT,    http_listen, "", 0, 0, LATER, "HOST:PORT of the HTTP side")                                             \
+    X(TEXT,    http_listen, "", 0, 0, RESTART, "HOST:PORT of the HTTP side: metrics, health, JSON; `:PORT` is on the loopback. Empty is none")                                             \
     /* migrations */                                                                                                   \
     X(TEXT,    control_conninfo, "", 0, 0, RESTART, "Connection string of the control role on the database to be migrated; empty is a plain proxy") \
     X(MS,      control_poll_ms, "200", 10, 60000, RESTART, "How often the migrations' rows are looked at when nothing notifies") \

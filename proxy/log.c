@@ -1,5 +1,7 @@
 #include "proxy/log.h"
 
+#include "proxy/utf8.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -66,26 +68,11 @@ static void line_put(struct line *line, const char *bytes, size_t len) {
     line->len += len;
 }
 
-/* Bytes of the UTF-8 character at p; 0 when it is none (a name in another encoding, or a cut message). */
-static size_t character_bytes(const unsigned char *p) {
-    size_t len = *p < 0x80                 ? 1
-                 : *p >= 0xc2 && *p < 0xe0 ? 2
-                 : *p >= 0xe0 && *p < 0xf0 ? 3
-                 : *p >= 0xf0 && *p < 0xf5 ? 4
-                                           : 0;
-    for (size_t i = 1; i < len; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    bool overlong = (*p == 0xe0 && p[1] < 0xa0) || (*p == 0xf0 && p[1] < 0x90);
-    bool outside = (*p == 0xed && p[1] >= 0xa0) || (*p == 0xf4 && p[1] >= 0x90);
-    return len > 2 && (overlong || outside) ? 0 : len;
-}
-
 /* As the inside of a JSON string; in text form only what could end or restart a line is escaped. */
 static void line_put_escaped(struct line *line, const char *text, bool json) {
     for (const unsigned char *p = (const unsigned char *)text; *p;) {
         char escape[8];
-        size_t len = character_bytes(p);
+        size_t len = sg_utf8_bytes(p);
         if (json && (*p == '"' || *p == '\\'))
             line_put(line, (char[]){'\\', (char)*p}, 2);
         else if (*p == '\n')

@@ -17,6 +17,7 @@
 #include "proxy/admin/console.h"
 #include "proxy/cli.h"
 #include "proxy/control.h"
+#include "proxy/http/http.h"
 #include "proxy/log.h"
 #include "proxy/memory.h"
 #include "proxy/net/hub.h"
@@ -92,6 +93,7 @@ static void take_place(struct sg_app *app) {
 static void become_ready(struct sg_app *app) {
     if (app->takeover.fd >= 0)
         take_place(app);
+    atomic_store(&app->accepts_clients, app->life == SG_APP_UP);
     sg_log(SG_LOG_INFO, "ready listen=%s", sg_server_address(app->server));
     sg_systemd_notify("READY=1\nSTATUS=listening on %s", sg_server_address(app->server));
 }
@@ -192,6 +194,26 @@ static bool start_server(struct sg_app *app, struct sg_error *reterr) {
     return app->server != NULL;
 }
 
+static bool accepts_clients(void *arg) {
+    struct sg_app *app = arg;
+    return atomic_load(&app->accepts_clients);
+}
+
+static bool start_http(struct sg_app *app, struct sg_error *reterr) {
+    struct sg_http_config http = {
+        .listen = app->config->http_listen, .console = app->console, .is_serving = accepts_clients, .arg = app};
+    if (!http.listen[0])
+        return true;
+    app->http = sg_http_start(&http, reterr);
+    if (!app->http)
+        return false;
+    sg_log(SG_LOG_INFO, "http listen=%s", sg_http_address(app->http));
+    if (!sg_http_is_loopback(app->http))
+        sg_log(SG_LOG_WARN, "http_listen: whoever reaches %s may read metrics, statements and settings",
+               sg_http_address(app->http));
+    return true;
+}
+
 static void start_control(struct sg_app *app) {
     const struct sg_config *config = app->config;
     struct sg_engine_config engine = {
@@ -234,18 +256,17 @@ static bool app_start(struct sg_app *app, struct sg_error *reterr) {
     }
     sg_app_raise_descriptor_limit(config);
     app->hub = sg_hub_new(app->control_database);
-    if (app->control_database) {
-        struct sg_console_config console = {
-            .control_conninfo = config->control_conninfo,
-            .control_user = app->control_user,
-            .database = app->control_database,
-            .on_request = on_request,
-            .on_request_arg = app,
-            .config = config,
-            .hub = app->hub,
-        };
-        app->console = sg_console_new(&console);
-    }
+    /* In a plain proxy nobody can log in to it: then only the HTTP side asks. */
+    struct sg_console_config console = {
+        .control_conninfo = config->control_conninfo,
+        .control_user = app->control_user,
+        .database = app->control_database,
+        .on_request = on_request,
+        .on_request_arg = app,
+        .config = config,
+        .hub = app->hub,
+    };
+    app->console = sg_console_new(&console);
     sg_hub_set_ready(app->hub, !app->control_database);
     if (!start_server(app, reterr))
         return false;
@@ -256,8 +277,9 @@ static bool app_start(struct sg_app *app, struct sg_error *reterr) {
             return false;
         sg_server_accept(app->server);
     }
-    if (app->console)
-        sg_console_set_server(app->console, app->server);
+    sg_console_set_server(app->console, app->server);
+    if (!start_http(app, reterr))
+        return false;
     if (app->control_database)
         start_control(app);
     else
@@ -266,6 +288,7 @@ static bool app_start(struct sg_app *app, struct sg_error *reterr) {
 }
 
 static void app_free(struct sg_app *app) {
+    sg_http_stop(app->http);
     sg_console_free(app->console);
     sg_control_stop(app->control);
     if (app->server)

@@ -12,6 +12,7 @@
 
 struct sg_console;
 struct sg_control;
+struct sg_http;
 struct sg_hub;
 struct sg_server;
 
@@ -30,6 +31,8 @@ struct sg_app {
     struct sg_console *console;
     struct sg_server *server;
     struct sg_control *control;
+    struct sg_http *http;         /* NULL: none */
+    _Atomic bool accepts_clients; /* from the ready line until the process begins to leave */
     enum { SG_APP_UP, SG_APP_LEAVING, SG_APP_DRAINING, SG_APP_STOPPING } life;
     struct sg_handover *handover; /* NULL: nobody can take our place */
     struct sg_takeover takeover;  /* fd -1: we take nobody's */

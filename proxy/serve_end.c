@@ -6,6 +6,7 @@
  */
 #include "proxy/admin/console.h"
 #include "proxy/control.h"
+#include "proxy/http/http.h"
 #include "proxy/log.h"
 #include "proxy/net/server.h"
 #include "proxy/serve_app.h"
@@ -18,6 +19,7 @@ static void notify_stopping(const struct sg_app *app) {
 
 /* Who is about to end is nobody to be replaced, and no coordinator: another proxy carries the migrations on. */
 static void step_back(struct sg_app *app) {
+    atomic_store(&app->accepts_clients, false);
     sg_handover_close(app->handover);
     app->handover = NULL;
     sg_control_retire(app->control);
@@ -27,6 +29,7 @@ void sg_app_stop(struct sg_app *app) {
     if (app->life == SG_APP_STOPPING)
         return;
     app->life = SG_APP_STOPPING;
+    atomic_store(&app->accepts_clients, false);
     notify_stopping(app);
     sg_handover_close(app->handover);
     app->handover = NULL;
@@ -96,6 +99,7 @@ static void on_taken(void *arg, pid_t by) {
     app->is_replaced = true;
     app->pidfile_written = false;
     sg_server_yield(app->server);
+    sg_http_yield(app->http);
     sg_systemd_notify("MAINPID=%d", (int)by);
     sg_log(SG_LOG_INFO, "process %d has taken over: our sessions go on until their clients leave", (int)by);
     if (app->config->handover_wait > 0)

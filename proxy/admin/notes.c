@@ -47,6 +47,7 @@ bool sg_admin_session_notes(struct sg_admin_session *session, enum sg_journal_ki
     uint16_t columns;
     const char *const *names = columns_of(result->arena, kind, &columns);
     sg_result_columns(result, names, columns);
+    result->kinds = "nsssssssss"; /* of which the first so many */
     for (size_t i = 0; i < notes->n; i++)
         if (!migration || strcmp(notes->v[i].fields[0], migration) == 0) /* REFERENCES: its first field */
             add_row(result, &notes->v[i]);

@@ -12,6 +12,7 @@ struct sg_result {
     const char *tag;
     const char *const *names; /* NULL: no rows can come */
     uint16_t columns;
+    const char *kinds;  /* a letter a column: s text, n number, b truth; NULL: all are text. The wire has all as text */
     const char **cells; /* rows * columns; NULL is SQL NULL */
     size_t rows, rows_cap;
     const char *warning; /* NULL, or a notice to send along */

@@ -56,6 +56,11 @@ PGconn *sg_admin_session_control(struct sg_admin_session *session, struct sg_err
 
 bool sg_admin_session_engine_runs(struct sg_admin_session *session, struct sg_error *reterr) {
     struct sg_console *console = session->console;
+    if (!console->control_conninfo[0]) {
+        sg_error_set(reterr, SG_SQLSTATE_OBJECT_NOT_IN_PREREQUISITE_STATE, "segue runs as a plain proxy");
+        sg_error_hint(reterr, "Migrations need a control connection: start segue with --control.");
+        return false;
+    }
     pthread_mutex_lock(&console->lock);
     bool runs = console->engine != NULL;
     if (!runs) {

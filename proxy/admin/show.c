@@ -117,6 +117,7 @@ bool sg_show_counters(struct sg_console *console, struct sg_result *result, stru
                     {"plan_cache_bytes", stats.cache_bytes}};
     static const char *const names[] = {"name", "value"};
     sg_result_columns(result, names, LEN(names));
+    result->kinds = "sn";
     for (size_t i = 0; i < LEN(counters); i++)
         sg_result_row(result, (const char *const[]){counters[i].name, sg_show_number(result, counters[i].value)});
     return true;

@@ -48,6 +48,7 @@ bool sg_show_lists(struct sg_console *console, struct sg_result *result, struct 
     pthread_mutex_unlock(&console->lock);
     uint64_t pools = tallies.tallies.n;
     sg_result_columns(result, names, 2);
+    result->kinds = "sn";
     add_count(result, "databases", databases);
     add_count(result, "users", count_users(&tallies.tallies));
     add_count(result, "peers", 0);
@@ -103,6 +104,7 @@ bool sg_show_mem(struct sg_console *console, struct sg_result *result, struct sg
     uint64_t cache = (uint64_t)console->config->plan_cache_bytes * (uint64_t)findings.asked;
     pthread_mutex_unlock(&console->lock);
     sg_result_columns(result, names, 5);
+    result->kinds = "snnnn";
     add_memory(result, "session", sizeof(struct sg_session), findings.sessions.n, 0);
     add_memory(result, "worker", sizeof(struct sg_worker), (uint64_t)findings.asked, 0);
     add_memory(result, "queued", 1, queued, 0);

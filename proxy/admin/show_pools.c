@@ -28,6 +28,7 @@ bool sg_show_pools(struct sg_console *console, struct sg_result *result, struct 
     if (!sg_show_survey(console, SG_ASK_TALLIES, SG_JOURNAL_REFUSED, &findings, reterr))
         return false;
     sg_result_columns(result, names, LEN(names));
+    result->kinds = "ssnnnnnnnnnnnnnss";
     for (size_t i = 0; i < findings.tallies.n; i++) {
         const struct sg_tally_row *row = &findings.tallies.v[i];
         const struct sg_tally_here *here = &row->here;
@@ -66,6 +67,7 @@ bool sg_show_users(struct sg_console *console, struct sg_result *result, struct 
         return false;
     by_user(&findings.tallies);
     sg_result_columns(result, names, LEN(names));
+    result->kinds = "ssssnnnn";
     for (size_t i = 0; i < findings.tallies.n; i++) {
         const struct sg_tally_row *row = &findings.tallies.v[i];
         sg_result_row(result, (const char *const[]){
@@ -150,6 +152,7 @@ bool sg_show_databases(struct sg_console *console, struct sg_result *result, str
         return false;
     sg_tally_rows_by_database(&findings.tallies);
     sg_result_columns(result, names, LEN(names));
+    result->kinds = "ssnssnnnnssnnnnnnn";
     pthread_mutex_lock(&console->lock);
     for (size_t i = 0; i < console->config->databases_len; i++)
         add_entry(console, result, &console->config->databases[i], &findings.tallies);

@@ -172,6 +172,7 @@ static void name_columns(struct sg_result *result, bool low) {
     for (size_t i = 0; i < OWN_NAMES; i++)
         all[shared + i] = own_names[i];
     sg_result_columns(result, all, (uint16_t)(shared + OWN_NAMES));
+    result->kinds = low ? "ssssssnsnssnnnssnssnnnnnnnnnsnn" : "ssssssnsnssnnnssnssnnsnn";
 }
 
 /* Something is in our hands of either side: PgBouncer's "buffers are not empty". */

@@ -72,6 +72,7 @@ static void name_columns(struct sg_result *result, enum sg_command_id id) {
         for (size_t i = 0; i < COLUMNS; i++)
             names[n++] = id == SG_COMMAND_SHOW_STATS ? columns[i].average : columns[i].bare_average;
     sg_result_columns(result, names, n);
+    result->kinds = "snnnnnnnnnnnnnnnnnnnnnn"; /* of which the first n */
 }
 
 /* All databases in one: a row a sum. */
@@ -83,6 +84,7 @@ static void show_totals(struct sg_result *result, struct sg_tally_rows *rows) {
     sg_tally_rows_settle(rows);
     const struct sg_tally_row *all = rows->n ? &rows->v[0] : &none;
     sg_result_columns(result, names, 2);
+    result->kinds = "sn";
     for (size_t i = 0; i < COLUMNS; i++)
         sg_result_row(result, (const char *const[]){sg_arena_printf(result->arena, "total_%s", columns[i].in_totals),
                                                     total(result, all, &columns[i])});

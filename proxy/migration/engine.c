@@ -74,3 +74,14 @@ void sg_engine_wake(struct sg_engine *engine) {
     sg_bell_ring(&engine->watcher_bell);
     sg_bell_ring(&engine->runner_bell);
 }
+
+void sg_engine_status(const struct sg_engine *engine, struct sg_engine_status *ret_status) {
+    *ret_status = (struct sg_engine_status){
+        .is_connected = atomic_load(&engine->seen.is_connected),
+        .is_coordinator = atomic_load(&engine->seen.is_coordinator),
+        .lease_ms = engine->config.lease_ms,
+        .lease_left_ms = atomic_load(&engine->seen.lease_until_ms) - sg_now_ms(),
+        .epoch = atomic_load(&engine->seen.epoch),
+        .acknowledged = atomic_load(&engine->seen.acknowledged),
+    };
+}

@@ -15,6 +15,7 @@
 #include "segue/error.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct sg_hub;
 struct sg_engine;
@@ -38,6 +39,14 @@ void sg_engine_stop(struct sg_engine *engine);
 /* Carries no more migrations on, and gives the coordinator's lock up once the turn at hand is over; mappings are served
  * as before. Any thread. */
 void sg_engine_retire(struct sg_engine *engine);
+/* How the engine stands to its database, as of the watcher's last turn. Any thread. */
+struct sg_engine_status {
+    bool is_connected;
+    bool is_coordinator;             /* this process carries the migrations on */
+    int64_t lease_ms, lease_left_ms; /* left: may be negative, then it has run out */
+    uint64_t epoch, acknowledged;    /* of the rows as they were read; that every session here has reached */
+};
+void sg_engine_status(const struct sg_engine *engine, struct sg_engine_status *ret_status);
 
 /* Look at the rows now rather than at the next poll. Any thread. */
 void sg_engine_wake(struct sg_engine *engine);

@@ -18,6 +18,13 @@ struct sg_engine {
     pthread_t watcher_thread, runner_thread;
     struct sg_bell watcher_bell, runner_bell;
 
+    /* For whoever looks on: written by the watcher at the end of each turn, is_coordinator by the runner. */
+    struct {
+        atomic_bool is_connected, is_coordinator;
+        _Atomic int64_t lease_until_ms;
+        _Atomic uint64_t epoch, acknowledged;
+    } seen;
+
     /* The watcher's. */
     PGconn *watch_conn;
     struct sg_catalog_state catalog;

@@ -82,6 +82,7 @@ static bool coordinates(struct sg_engine *engine) {
     if (!engine->run_conn) {
         engine->run_conn = sg_db_connect(engine->config.control_conninfo, "segue runner", &err);
         engine->is_coordinator = false;
+        atomic_store(&engine->seen.is_coordinator, false);
     }
     if (!engine->run_conn || engine->is_coordinator) {
         return engine->run_conn != NULL;
@@ -89,6 +90,7 @@ static bool coordinates(struct sg_engine *engine) {
     bool ok = sg_db_int(engine->run_conn, "SELECT pg_try_advisory_lock($1, $2)::int", SG_ARGS(cls.text, lock.text),
                         &got, &err);
     engine->is_coordinator = ok && got;
+    atomic_store(&engine->seen.is_coordinator, engine->is_coordinator);
     if (engine->is_coordinator) {
         sg_log(SG_LOG_INFO, "this proxy coordinates the migrations of its database");
     } else if (sg_db_is_lost(engine->run_conn)) {

@@ -102,6 +102,13 @@ static uint64_t acknowledged(const struct sg_engine *engine) {
     return oldest < engine->catalog.row_epoch ? oldest : engine->catalog.row_epoch;
 }
 
+static void show_state(struct sg_engine *engine) {
+    atomic_store(&engine->seen.is_connected, engine->watch_conn != NULL);
+    atomic_store(&engine->seen.lease_until_ms, engine->lease.renewed_ms + engine->lease.lease_ms);
+    atomic_store(&engine->seen.epoch, engine->catalog.row_epoch);
+    atomic_store(&engine->seen.acknowledged, acknowledged(engine));
+}
+
 static bool look(struct sg_engine *engine, struct sg_error *reterr) {
     uint64_t row_epoch;
     bool changed;
@@ -164,6 +171,7 @@ static void reconnect(struct sg_engine *engine) {
 void *sg_watcher_main(void *arg) {
     struct sg_engine *engine = arg;
     while (!atomic_load(&engine->stopping)) {
+        show_state(engine);
         if (!engine->watch_conn) {
             reconnect(engine);
             continue;

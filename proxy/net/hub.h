@@ -29,6 +29,7 @@ uint64_t sg_hub_oldest_epoch(const struct sg_hub *hub);
 /* True when every session on this database is bound by a snapshot: false makes new sessions on the control database be
  * refused with 57P03, because nothing may be forwarded before the mappings are known. */
 void sg_hub_set_ready(struct sg_hub *hub, bool ready);
+bool sg_hub_is_ready(const struct sg_hub *hub);
 
 /* Client-visible latency of the recent past, for the backfill's throttle: p99 in microseconds over about a second, 0
  * when there was no traffic. Any thread. */

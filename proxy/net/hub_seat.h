@@ -28,6 +28,5 @@ void sg_hub_latency(struct sg_hub_seat *seat, uint64_t now_ns, uint64_t elapsed_
 
 /* NULL: a plain proxy. Fixed for the hub's life. */
 const char *sg_hub_database(const struct sg_hub *hub);
-bool sg_hub_is_ready(const struct sg_hub *hub);
 
 #endif

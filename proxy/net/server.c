@@ -274,6 +274,17 @@ void sg_server_stats(const struct sg_server *server, struct sg_server_stats *ret
     *ret_stats = sum;
 }
 
+void sg_server_waits(const struct sg_server *server, struct sg_server_waits *ret_waits) {
+    *ret_waits = (struct sg_server_waits){0};
+    for (int i = 0; i < server->workers_len; i++) {
+        const struct sg_worker *w = server->workers[i];
+        sg_histogram_take(&w->waits, &ret_waits->all);
+        for (size_t phase = 0; phase < SG_WAIT_PHASES; phase++) {
+            sg_histogram_take(&w->phase_waits[phase], &ret_waits->phases[phase]);
+        }
+    }
+}
+
 void sg_server_survey(const struct sg_server *server, enum sg_question question, enum sg_journal_kind kind,
                       struct sg_findings *ret_findings) {
     sg_survey_run(server->workers, server->workers_len, question, kind, ret_findings);

@@ -12,6 +12,7 @@
 
 #include "histogram.h"
 #include "limits.h"
+#include "segue/catalog.h"
 #include "segue/error.h"
 #include "segue/rewrite.h"
 #include "socket_options.h"
@@ -113,6 +114,15 @@ struct sg_server_stats {
     uint64_t prefilter_pass, cache_hit, shape_hit, cold, evicted, cache_plans, cache_bytes;
 };
 void sg_server_stats(const struct sg_server *server, struct sg_server_stats *ret_stats);
+
+/* How long clients have waited for ReadyForQuery: all of them, in ms of the loop's clock; those of the control
+ * database, in us, by the furthest phase of the mappings that their statements used (the first: none were). Any thread.
+ */
+#define SG_WAIT_PHASES (SG_PHASE_RETIRED + 2)
+struct sg_server_waits {
+    struct sg_histogram_sums all, phases[SG_WAIT_PHASES];
+};
+void sg_server_waits(const struct sg_server *server, struct sg_server_waits *ret_waits);
 
 /* What `*` means to a client that says this of itself; NULL: it does not. Any thread. */
 enum sg_star sg_server_star(const struct sg_server *server, const char *user, const char *database,

@@ -116,12 +116,24 @@ static struct sg_tally *tally_of(const struct sg_session *s) {
     return tally ? tally : &tallies->nobody;
 }
 
-void sg_sessions_count(struct sg_worker *worker) {
+static void count(struct sg_census *census, const struct sg_session *s) {
+    census->clients[client_at(s)]++;
+    census->servers[server_at(s)]++;
+    census->in_transaction += s->state == SG_SESSION_RELAY && (s->tx_status == 'T' || s->tx_status == 'E');
+    census->held += s->is_held;
+    census->client_tls += s->tls.is_ready;
+    census->server_tls += s->server_tls != NULL;
+    census->queued_bytes += s->rest.len + s->to_client.sending.len + s->to_client.waiting.len +
+                            s->to_server.sending.len + s->to_server.waiting.len;
+}
+
+void sg_sessions_count(struct sg_worker *worker, struct sg_census *census) {
     uint64_t now_ms = uv_now(&worker->loop);
     for (struct sg_tally *tally = worker->tallies.by_name; tally; tally = tally->hh.next) {
         tally->here = (struct sg_tally_here){0};
     }
     for (const struct sg_session *s = worker->sessions; s; s = s->next) {
+        count(census, s);
         if (s->is_console) {
             continue;
         }

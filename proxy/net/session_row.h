@@ -41,8 +41,17 @@ struct sg_session_rows {
 
 /* The worker's thread. */
 void sg_session_rows_take(struct sg_session_rows *rows, const struct sg_worker *worker, int number);
-/* Counts the sessions into `here` of their tallies. The worker's thread. */
-void sg_sessions_count(struct sg_worker *worker);
+#define SG_CLIENT_STATES (SG_CLIENT_GONE + 1)
+#define SG_SERVER_STATES (SG_SERVER_ACTIVE + 1)
+
+/* How many sessions there are, whoever they belong to. */
+struct sg_census {
+    uint64_t clients[SG_CLIENT_STATES], servers[SG_SERVER_STATES];
+    uint64_t in_transaction, held, client_tls, server_tls, queued_bytes;
+};
+
+/* Counts the sessions into `here` of their tallies, and into the census. The worker's thread. */
+void sg_sessions_count(struct sg_worker *worker, struct sg_census *census);
 /* In the order of coming. */
 void sg_session_rows_settle(struct sg_session_rows *rows);
 void sg_session_rows_free(struct sg_session_rows *rows);

@@ -70,7 +70,7 @@ static void take(struct sg_survey *survey, struct sg_worker *w) {
         sg_session_rows_take(&findings->sessions, w, w->number);
         break;
     case SG_ASK_TALLIES:
-        sg_sessions_count(w);
+        sg_sessions_count(w, &findings->census);
         sg_tally_rows_take(&findings->tallies, &w->tallies, uv_now(&w->loop));
         break;
     }

@@ -27,7 +27,8 @@ enum sg_question {
 struct sg_findings {
     struct sg_notes notes;
     struct sg_session_rows sessions;
-    struct sg_tally_rows tallies;
+    struct sg_tally_rows tallies; /* with census */
+    struct sg_census census;
     int asked, answered; /* workers */
 };
 void sg_findings_free(struct sg_findings *findings);

@@ -90,9 +90,6 @@ struct sg_shared {
     struct sg_lookups *lookups; /* threads that run auth_query */
 };
 
-/* How long clients wait, by the furthest phase of the mappings that their statements used; the first: by none. */
-#define SG_WAIT_PHASES (SG_PHASE_RETIRED + 2)
-
 struct sg_worker {
     struct sg_shared *shared;
     int number; /* from 0 */

@@ -103,11 +103,11 @@ class Segue:
             command += ["--upstream", self.upstream]
         if self.control is not None:
             command += ["--control", self.cluster.conninfo(self.control)]
-        ready = threading.Event()
+        ready, self.was_ready = threading.Event(), False
         self.process = subprocess.Popen(command + self.options, stdin=subprocess.DEVNULL,
                                         stderr=subprocess.PIPE, stdout=self.log)
         threading.Thread(target=self._read_log, args=(self.process.stderr, ready), daemon=True).start()
-        if not ready.wait(PATIENCE_S) or self.process.poll() is not None:
+        if not ready.wait(PATIENCE_S) or not self.was_ready:
             raise RuntimeError("segue did not become ready:\n" + self.log_text())
         return self
 
@@ -117,8 +117,9 @@ class Segue:
             self.log.write(line)
             self.log.flush()
             if wanted in line:
+                self.was_ready = True
                 ready.set()
-        # The end of the log is the end of the process: whoever waits looks and sees.
+        # The end of the log is the end of the process.
         ready.set()
 
     def log_text(self):

@@ -280,7 +280,6 @@ def test_a_control_database_that_is_down_holds_nothing_up():
     (["--set", "workers"], "KEY=VALUE"),
     (["--set", "wrkers=2", *UPSTREAM], "did you mean"),
     ([], "no database"),
-    (["--http", "127.0.0.1:0", *UPSTREAM], "not supported yet"),
     (["--upstream", "nonsense"], "command line: --upstream"),
     (["stray", *UPSTREAM], "unexpected argument"),
     (["-c", "/nonexistent.ini"], "/nonexistent.ini"),

@@ -113,14 +113,14 @@ Test(config, faults_of_the_command_line_name_the_option) {
     const struct sg_config_override overrides[] = {{"worker", "2", "--set"},
                                                    {"workers", "many", "--workers"},
                                                    {SG_CONFIG_UPSTREAM, "hots=x", "--upstream"},
-                                                   {"http_listen", "127.0.0.1:80", "--http"}};
+                                                   {"guard", "off", "--set"}};
     const char *faults;
     cr_assert_null(parse("", overrides, 4, &faults));
     cr_expect_str_eq(faults, "command line: --set: unknown key \"worker\"; did you mean \"workers\"?\n"
                              "command line: --workers: workers: \"many\" is not a number\n"
                              "command line: --upstream: *: unknown key \"hots\"; did you mean \"host\"?\n"
-                             "command line: http_listen = 127.0.0.1:80 is not supported yet; leave it out "
-                             "(default \"\")\n");
+                             "command line: guard = off is not supported yet; leave it out "
+                             "(default \"on\")\n");
 }
 
 Test(config, entries_of_databases) {
