@@ -324,6 +324,41 @@ def test_many_log_in_at_once(asking):
     assert [p.communicate()[0] for p in psqls] == [b"1\n"] * 24
 
 
+def test_a_query_that_hangs_holds_up_nobody_else(start_segue, cluster, secrets, write_users, tmp_path):
+    """And the process ends at once all the same: start_segue stops it while they hang."""
+    config = tmp_path / "segue.ini"
+    with socket.create_server((HOST, 0)) as mute:
+        config.write_text(f"""[databases]
+postgres = host={HOST} port={cluster.port}
+mute = host={HOST} port={mute.getsockname()[1]}
+[segue]
+auth_type = scram-sha-256
+auth_file = {write_users({"dora": "x", "asker": "q"})}
+auth_user = asker
+auth_dbname = mute
+""", encoding="utf-8")
+        segue = start_segue(upstream=f"host={HOST} port=1", options=["-c", str(config)])
+        waiting = [Client(segue, user="alice", database="postgres") for _ in range(20)]
+        gone = [Client(segue, user="alice", database="postgres") for _ in range(20)]
+        for client in gone:
+            client.close()
+        assert login(segue, "dora", "x") == "dora"
+        assert len(waiting) == 20 and segue.alive()
+
+
+def test_logins_abandoned_at_every_moment(asking):
+    segue = asking()
+    first = sasl(b"SCRAM-SHA-256", b"n,,n=,r=abc")
+    for turn in range(150):
+        client = Client(segue, user=("alice", "nobody")[turn % 2], database="postgres")
+        if turn % 3:
+            client.send(first[:turn % len(first)])
+        if turn % 5 == 0:
+            client.receive()
+        client.close()
+    assert login(segue, "alice") == "alice"
+
+
 # ---- Reload ----
 
 def test_secrets_are_read_again(start_segue, write_users):
@@ -354,6 +389,10 @@ class Client:
 
     def send(self, *content):
         self.socket.sendall(b"".join(content))
+
+    def close(self):
+        self.file.close()
+        self.socket.close()
 
     def receive(self):
         kind = self.file.read(1)
@@ -441,6 +480,9 @@ def test_p05_versions_and_options_of_the_protocol(start_segue, write_users):
         assert kind != b"E", body
         kinds.append(kind)
     assert b"v" not in kinds and kinds[0] == b"R"  # what the server said to it is not repeated
+    many = {f"_pq_.o{i}": "" for i in range(600)}
+    kind, body = Client(segue, user="dora", database="postgres", **many).receive()
+    assert (kind, body) == (b"v", struct.pack("!II", 3 << 16, 600) + b"".join(name.encode() + b"\0" for name in many))
     client = Client(segue, minor=2, user="dora", database="postgres")
     assert client.receive()[0] == b"R"
     client = Client(segue, database="postgres")
