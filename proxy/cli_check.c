@@ -2,19 +2,20 @@
 #include "proxy/auth/auth.h"
 #include "proxy/auth/userlist.h"
 #include "proxy/cli.h"
-#include "proxy/config.h"
+#include "proxy/config_hba.h"
 
 #include <getopt.h>
 #include <stdio.h>
 
 static void print_help(void) {
-    printf("Usage: segue check -c FILE\n\n"
-           "Reads a configuration file, and its auth_file, as `segue serve` would and prints every fault as\n"
-           "FILE:LINE: message.\n\n"
-           "  -c, --config FILE  the file\n"
-           "  -h, --help         this text\n"
-           "  -V, --version      version\n\n"
-           "Exit status: 0 the file is good, 2 it is not.\n");
+    printf(
+        "Usage: segue check -c FILE\n\n"
+        "Reads a configuration file, and the auth_* files it names, as `segue serve` would and prints every fault as\n"
+        "FILE:LINE: message.\n\n"
+        "  -c, --config FILE  the file\n"
+        "  -h, --help         this text\n"
+        "  -V, --version      version\n\n"
+        "Exit status: 0 the file is good, 2 it is not.\n");
 }
 
 int sg_cli_check(int argc, char **argv) {
@@ -45,6 +46,8 @@ int sg_cli_check(int argc, char **argv) {
     struct sg_config *config = sg_config_load(path, NULL, 0, &faults);
     if (config && config->auth_file[0])
         sg_userlist_free(sg_userlist_read(config->auth_file, sg_auth_salt, &faults));
+    if (config)
+        sg_hba_unref(sg_config_hba(config, &faults));
     bool is_good = config && faults.len == 0;
     if (is_good)
         printf("%s: good, %zu database%s\n", path, config->databases_len, config->databases_len == 1 ? "" : "s");

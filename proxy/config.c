@@ -299,8 +299,8 @@ static void check_auth(struct loader *loader) {
     if (strcmp(config->auth_type, "cert") == 0 &&
         (!config->client_tls_ca_file[0] || strcmp(config->client_tls_sslmode, "disable") == 0))
         fault_of(loader, "auth_type", "auth_type = cert needs client_tls_sslmode and client_tls_ca_file");
-    if (strcmp(config->auth_type, "hba") == 0)
-        fault_of(loader, "auth_type", "auth_type = hba is not supported yet");
+    if (strcmp(config->auth_type, "hba") == 0 && !config->auth_hba_file[0])
+        fault_of(loader, "auth_type", "auth_type = hba needs auth_hba_file");
 }
 
 static void check_control(struct loader *loader, const char *conninfo) {

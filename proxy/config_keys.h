@@ -29,7 +29,8 @@
     X(TEXT,    auth_query, "SELECT rolname, CASE WHEN rolvaliduntil < now() THEN NULL ELSE rolpassword END FROM pg_authid WHERE rolname = $1 AND rolcanlogin", 0, 0, RELOAD, "Query that reads the secret of a user who is not in `auth_file`: name and secret") \
     X(TEXT,    auth_user, "", 0, 0, RELOAD, "Role that runs `auth_query`; empty: it is not run")                       \
     X(TEXT,    auth_dbname, "", 0, 0, RELOAD, "Database it is run in; empty: the client's")                           \
-    X(TEXT,    auth_hba_file, "", 0, 0, LATER, "Host-based authentication rules, for `auth_type = hba`")               \
+    X(TEXT,    auth_hba_file, "", 0, 0, RELOAD, "Rules for `auth_type = hba`, in the format of pg_hba.conf")           \
+    X(TEXT,    auth_ident_file, "", 0, 0, RELOAD, "User name maps for `map=` in those rules, in the format of pg_ident.conf") \
     X(TEXT,    admin_users, "", 0, 0, RELOAD, "Roles that may do everything in the console, comma-separated; empty is the control role") \
     X(TEXT,    stats_users, "", 0, 0, RELOAD, "Roles that may only look (SHOW) in the console, comma-separated")      \
     /* TLS */                                                                                                          \

@@ -1,6 +1,7 @@
 #include "proxy/serve_config.h"
 
 #include "proxy/auth/auth.h"
+#include "proxy/config_hba.h"
 #include "proxy/log.h"
 #include "proxy/net/databases.h"
 #include "proxy/net/star_rules.h"
@@ -185,15 +186,23 @@ static bool read_auth(const struct sg_config *config, const struct sg_auth **ret
         .timeout_ms = (int)config->server_connect_timeout,
     };
     struct sg_config_faults faults = {0};
+    settings.hba = sg_config_hba(config, &faults);
     sg_auth_method_from_name(config->auth_type, &settings.method); /* the key's words are the methods' names */
-    *ret_auth = sg_auth_new(&settings, &faults);
+    const struct sg_auth *auth = sg_auth_new(&settings, &faults);
     sg_arena_free(&arena);
+    sg_hba_unref(settings.hba);
     for (size_t i = 0; i < faults.len; i++)
         sg_log(SG_LOG_ERROR, "%s:%d: %s", faults.list[i].file, faults.list[i].line, faults.list[i].message);
-    if (faults.len > 0)
-        sg_error_set(reterr, SG_SQLSTATE_INVALID_PARAMETER_VALUE, "auth_file %s cannot be used", config->auth_file);
+    bool is_good = faults.len == 0;
     sg_config_faults_free(&faults);
-    return *ret_auth != NULL;
+    if (!is_good) {
+        sg_error_set(reterr, SG_SQLSTATE_INVALID_PARAMETER_VALUE,
+                     "auth_file, auth_hba_file or auth_ident_file cannot be used");
+        sg_auth_unref(auth);
+        return false;
+    }
+    *ret_auth = auth;
+    return true;
 }
 
 bool sg_serve_settings(const struct sg_config *config, const struct sg_databases *known,

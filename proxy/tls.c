@@ -455,6 +455,26 @@ bool sg_tls_peer_name(const struct sg_tls *tls, char *ret_name, size_t size) {
     return len > 0 && (size_t)len < size - 1 && strlen(ret_name) == (size_t)len;
 }
 
+bool sg_tls_peer_subject(const struct sg_tls *tls, char *ret_subject, size_t size) {
+    X509 *peer = SSL_get0_peer_certificate(tls->ssl);
+    BIO *text = BIO_new(BIO_s_mem());
+    char *bytes = NULL;
+    if (!text) {
+        abort();
+    }
+    if (peer && SSL_get_verify_result(tls->ssl) == X509_V_OK) {
+        X509_NAME_print_ex(text, X509_get_subject_name(peer), 0, XN_FLAG_RFC2253);
+    }
+    long len = BIO_get_mem_data(text, &bytes);
+    bool is_good = len > 0 && (size_t)len < size && !memchr(bytes, '\0', (size_t)len);
+    if (is_good) {
+        memcpy(ret_subject, bytes, (size_t)len);
+        ret_subject[len] = '\0';
+    }
+    BIO_free(text);
+    return is_good;
+}
+
 /* RFC 5929, 4.1: the hash of the certificate's signature; SHA-256 in place of MD5 and SHA-1. */
 size_t sg_tls_end_point(const struct sg_tls *tls, bool own, uint8_t ret_hash[SG_TLS_BINDING_MAX]) {
     X509 *cert = own ? SSL_get_certificate(tls->ssl) : SSL_get0_peer_certificate(tls->ssl);

@@ -92,6 +92,8 @@ const char *sg_tls_cipher(const struct sg_tls *tls);
 bool sg_tls_has_alpn(const struct sg_tls *tls); /* "postgresql" was agreed on: a must for direct TLS */
 /* The common name in the certificate the other end showed and that was verified; false: none. */
 bool sg_tls_peer_name(const struct sg_tls *tls, char *ret_name, size_t size);
+/* Its whole subject, as RFC 2253 writes it: "CN=alice,O=Acme". */
+bool sg_tls_peer_subject(const struct sg_tls *tls, char *ret_subject, size_t size);
 /* tls-server-end-point: the hash of the server's certificate; own: that of this end. 0: there is none. */
 enum { SG_TLS_BINDING_MAX = 64 };
 size_t sg_tls_end_point(const struct sg_tls *tls, bool own, uint8_t ret_hash[SG_TLS_BINDING_MAX]);

@@ -30,7 +30,7 @@ struct sg_lookup {
     struct sg_lookups *lookups;
     struct sg_lookup_task task;
     struct sg_lookup_result result;
-    void (*on_done)(void *arg, const struct sg_lookup_result *result);
+    void (*on_done)(void *arg, struct sg_lookup_result *result);
     void *arg;
     bool is_wanted;
     unsigned holders;
@@ -86,6 +86,7 @@ static struct sg_lookup *take(struct sg_lookups *lookups) {
 
 static void free_lookup(struct sg_lookup *lookup) {
     sg_secret_wipe(&lookup->result.secret);
+    sg_lookup_roles_free(lookup->result.roles);
     sg_auth_unref(lookup->task.auth);
     free(lookup->task.user);
     free(lookup->task.database);
@@ -168,15 +169,15 @@ static char *copy(const char *text) {
 }
 
 struct sg_lookup *sg_lookup_start(struct sg_lookups *lookups, uv_loop_t *loop, const struct sg_auth *auth,
-                                  const char *user, const char *database,
-                                  void (*on_done)(void *arg, const struct sg_lookup_result *result), void *arg) {
+                                  enum sg_lookup_kind kind, const char *user, const char *database,
+                                  void (*on_done)(void *arg, struct sg_lookup_result *result), void *arg) {
     struct sg_lookup *lookup = calloc(1, sizeof(*lookup));
     if (!lookup || uv_async_init(loop, &lookup->async, on_async) < 0) {
         abort();
     }
     lookup->async.data = lookup;
     lookup->lookups = lookups;
-    lookup->task = (struct sg_lookup_task){sg_auth_ref(auth), copy(user), copy(database)};
+    lookup->task = (struct sg_lookup_task){sg_auth_ref(auth), kind, copy(user), copy(database)};
     lookup->on_done = on_done;
     lookup->arg = arg;
     lookup->is_wanted = true;

@@ -32,17 +32,24 @@ enum sg_lookup_status {
     SG_LOOKUP_NOBODY,  /* no such user, none with a secret, or one whose time is over: why, for the log */
     SG_LOOKUP_TROUBLE, /* the server could not be asked: error, for the log */
 };
+/* What is asked of a user. */
+enum sg_lookup_kind {
+    SG_LOOKUP_SECRET,
+    SG_LOOKUP_ROLES, /* those that it is a member of, directly or not, and itself */
+};
 struct sg_lookup_result {
     enum sg_lookup_status status;
     struct sg_secret secret; /* the receiver's to copy; wiped after on_done */
+    char **roles; /* FOUND, of ROLES: ends with NULL. The receiver's to take; freed after on_done otherwise */
     const char *why;
     struct sg_error error;
 };
+void sg_lookup_roles_free(char **roles);
 
 /* On the loop's thread, as on_done. Takes a reference to auth; the texts are copied. */
 struct sg_lookup *sg_lookup_start(struct sg_lookups *lookups, uv_loop_t *loop, const struct sg_auth *auth,
-                                  const char *user, const char *database,
-                                  void (*on_done)(void *arg, const struct sg_lookup_result *result), void *arg);
+                                  enum sg_lookup_kind kind, const char *user, const char *database,
+                                  void (*on_done)(void *arg, struct sg_lookup_result *result), void *arg);
 void sg_lookup_abandon(struct sg_lookup *lookup);
 
 #endif

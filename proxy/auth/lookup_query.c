@@ -14,6 +14,13 @@
     "SELECT rolvaliduntil < pg_catalog.clock_timestamp() FROM pg_catalog.pg_roles WHERE " \
     "rolname OPERATOR(pg_catalog.=) $1::pg_catalog.name"
 
+/* As the server's own hba file has it: whatever may be done with a membership, and no matter who is a superuser. */
+#define ROLES_QUERY                                                                                             \
+    "WITH RECURSIVE m(oid) AS (SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) " \
+    "$1::pg_catalog.name UNION SELECT a.roleid FROM pg_catalog.pg_auth_members a, m WHERE a.member "            \
+    "OPERATOR(pg_catalog.=) m.oid) SELECT r.rolname FROM pg_catalog.pg_roles r, m WHERE r.oid "                 \
+    "OPERATOR(pg_catalog.=) m.oid"
+
 void sg_lookup_unlink(struct sg_lookup_link *link) {
     PQfinish(link->conn);
     sg_auth_unref(link->auth);
@@ -204,35 +211,72 @@ static void salt(const struct sg_lookup_task *task, struct sg_lookup_result *res
 }
 
 /* A connection that has lain idle may have been closed by the server: it is tried once more on a new one. */
-static PGresult *ask_anew(struct sg_lookup_link *link, const struct sg_lookup_task *task, const char *database,
+static PGresult *ask_anew(struct sg_lookup_link *link, const struct sg_lookup_task *task, const char *sql,
                           struct sg_lookup_result *result) {
+    const char *database = task->auth->query_database[0] ? task->auth->query_database : task->database;
     bool was_there = is_usable(link, task->auth, database);
     if (!was_there && !connect_link(link, task->auth, database, result)) {
         return NULL;
     }
-    PGresult *answer = ask(link, task->auth->query, task->user, result);
+    PGresult *answer = ask(link, sql, task->user, result);
     bool is_lost = !link->conn || PQstatus(link->conn) != CONNECTION_OK;
     if (answer || !was_there || !is_lost || !connect_link(link, task->auth, database, result)) {
         return answer;
     }
-    return ask(link, task->auth->query, task->user, result);
+    return ask(link, sql, task->user, result);
+}
+
+/* ---- Roles ---- */
+
+void sg_lookup_roles_free(char **roles) {
+    for (char **role = roles; role && *role; role++) {
+        free(*role);
+    }
+    free(roles);
+}
+
+static void find_roles(struct sg_lookup_link *link, const struct sg_lookup_task *task,
+                       struct sg_lookup_result *result) {
+    PGresult *answer = ask_anew(link, task, ROLES_QUERY, result);
+    if (!answer) {
+        return;
+    }
+    int len = PQntuples(answer);
+    result->roles = calloc((size_t)len + 1, sizeof(*result->roles));
+    if (!result->roles) {
+        abort();
+    }
+    for (int i = 0; i < len; i++) {
+        result->roles[i] = strdup(PQgetvalue(answer, i, 0));
+        if (!result->roles[i]) {
+            abort();
+        }
+    }
+    result->status = SG_LOOKUP_FOUND;
+    PQclear(answer);
+}
+
+/* ---- Secrets ---- */
+
+static void find_secret(struct sg_lookup_link *link, const struct sg_lookup_task *task,
+                        struct sg_lookup_result *result) {
+    PGresult *answer = ask_anew(link, task, task->auth->query, result);
+    if (answer) {
+        read_answer(answer, task, result);
+    }
+    PQclear(answer);
+    if (result->status != SG_LOOKUP_TROUBLE) {
+        check_time(link, task, result);
+    }
+    if (result->status == SG_LOOKUP_FOUND) {
+        salt(task, result);
+    }
 }
 
 void sg_lookup_run(struct sg_lookup_link *link, const struct sg_lookup_task *task,
                    struct sg_lookup_result *ret_result) {
-    const char *database = task->auth->query_database[0] ? task->auth->query_database : task->database;
     struct sg_lookup_result result = {.status = SG_LOOKUP_TROUBLE};
-    PGresult *answer = ask_anew(link, task, database, &result);
-    if (answer) {
-        read_answer(answer, task, &result);
-    }
-    PQclear(answer);
-    if (result.status != SG_LOOKUP_TROUBLE) {
-        check_time(link, task, &result);
-    }
-    if (result.status == SG_LOOKUP_FOUND) {
-        salt(task, &result);
-    }
+    (task->kind == SG_LOOKUP_ROLES ? find_roles : find_secret)(link, task, &result);
     *ret_result = result;
     OPENSSL_cleanse(&result.secret, sizeof(result.secret)); /* the copy on the stack */
 }

@@ -7,6 +7,7 @@
 
 struct sg_lookup_task {
     const struct sg_auth *auth;
+    enum sg_lookup_kind kind;
     char *user, *database; /* database: the client's */
 };
 

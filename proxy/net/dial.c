@@ -104,10 +104,11 @@ static uint64_t left_ms(const struct sg_route *route) {
     return route->until_ms > now ? route->until_ms - now : 0;
 }
 
-/* What a server does that is down for a moment, or a network. */
+/* What a server does that is down for a moment, or a network; and clients that are silent make room (strangers.h). */
 static bool may_pass(int status) {
-    static const int passing[] = {UV_ECONNREFUSED, UV_ENOENT,    UV_ECONNRESET, UV_EHOSTUNREACH, UV_ENETUNREACH,
-                                  UV_ETIMEDOUT,    UV_EAI_AGAIN, UV_EOF,        UV_EAGAIN};
+    static const int passing[] = {UV_ECONNREFUSED, UV_ENOENT,    UV_ECONNRESET, UV_EHOSTUNREACH,
+                                  UV_ENETUNREACH,  UV_ETIMEDOUT, UV_EAI_AGAIN,  UV_EOF,
+                                  UV_EAGAIN,       UV_EMFILE,    UV_ENFILE};
     for (size_t i = 0; i < sizeof(passing) / sizeof(passing[0]); i++) {
         if (status == passing[i]) {
             return true;

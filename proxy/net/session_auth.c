@@ -6,6 +6,7 @@
 #include "proxy/auth/derivation.h"
 #include "proxy/log.h"
 #include "session_dial.h"
+#include "session_hba.h"
 #include "session_tls.h"
 
 #include <openssl/crypto.h>
@@ -57,10 +58,15 @@ static char *copy_span(struct sg_span span) {
     return copied;
 }
 
+/* As the server reads a boolean: the beginning of a word will do. */
 static bool is_true(struct sg_span value) {
-    static const char *const words[] = {"on", "yes", "true", "1", "database"};
+    static const struct {
+        const char *word;
+        size_t least;
+    } words[] = {{"true", 1}, {"yes", 1}, {"on", 2}, {"1", 1}};
     for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
-        if (value.len == strlen(words[i]) && strncasecmp(value.ptr, words[i], value.len) == 0) {
+        if (value.len >= words[i].least && value.len <= strlen(words[i].word) &&
+            strncasecmp(value.ptr, words[i].word, value.len) == 0) {
             return true;
         }
     }
@@ -97,7 +103,11 @@ void sg_session_auth_start(struct sg_session *s, struct sg_buf first) {
         sg_session_auth_refuse(s, &err, NULL);
         return;
     }
-    sg_session_auth_as(s, s->login->auth->method);
+    if (s->login->auth->hba) {
+        sg_session_hba_start(s);
+    } else {
+        sg_session_auth_as(s, s->login->auth->method);
+    }
 }
 
 /* ---- The version of the protocol ---- */
@@ -180,7 +190,7 @@ static void use_secret(struct sg_session *s, enum sg_auth_method method, const s
     }
 }
 
-static void on_lookup(void *arg, const struct sg_lookup_result *result) {
+static void on_lookup(void *arg, struct sg_lookup_result *result) {
     static struct sg_log_limit limit = SG_LOG_LIMIT(1);
     static const struct sg_secret none = {.kind = SG_SECRET_NONE};
     struct sg_login *login = arg;
@@ -213,8 +223,8 @@ static void find_secret(struct sg_session *s, enum sg_auth_method method) {
         const char *database = s->is_console ? s->worker->config->control_database : login->database;
         login->method = method;
         sg_session_read_client(s, false); /* what it sends early stays in the kernel */
-        login->lookup = sg_lookup_start(s->worker->shared->lookups, &s->worker->loop, login->auth, login->user,
-                                        database, on_lookup, login);
+        login->lookup = sg_lookup_start(s->worker->shared->lookups, &s->worker->loop, login->auth, SG_LOOKUP_SECRET,
+                                        login->user, database, on_lookup, login);
         return;
     }
     use_secret(s, method, secret ? secret : &none);
@@ -497,6 +507,7 @@ void sg_session_auth_end(struct sg_session *s) {
     if (login->is_exchanging && s->rest.data) {
         OPENSSL_cleanse(s->rest.data, s->rest.cap); /* part of a password, perhaps */
     }
+    sg_session_hba_end(login);
     if (login->lookup) {
         sg_lookup_abandon(login->lookup);
     }

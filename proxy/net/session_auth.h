@@ -22,12 +22,13 @@
 #include "proxy/auth/server_login.h"
 
 struct sg_derivation;
+struct sg_hba_step;
 
 struct sg_login {
     struct sg_session *session;
     const struct sg_auth *auth; /* a reference: a reload in between changes nothing */
     char *user, *database;      /* as the client named them */
-    bool is_replication;
+    bool is_replication;        /* physical: on no database */
     enum sg_auth_method method;
     const char *why;     /* there is no secret, for the log; NULL: nothing is known of that */
     bool is_exchanging;  /* exchange is in use */
@@ -35,6 +36,7 @@ struct sg_login {
     struct sg_exchange exchange;
     struct sg_credential credential; /* for the server */
     struct sg_server_login server;
+    struct sg_hba_step *hba;          /* session_hba.h */
     struct sg_lookup *lookup;         /* under way */
     struct sg_derivation *derivation; /* likewise */
     struct sg_error error;            /* why the server cannot be logged in to */
