@@ -257,7 +257,7 @@ def test_the_server_is_asked(asking, cluster):
     assert login(segue, "alice") == "alice"
     assert login(segue, "asker", "question") == "asker"
     for user in ("nobody", "mute", "group_only", "gone", "bob", "a" * 63, "a" * 64, "x' OR true --", "ä"):
-        assert refusal(segue, user) == failed_password(user)
+        assert refusal(segue, user) == failed_password(user[:63])  # as the server cuts names
     cluster.admin("CREATE ROLE fleeting LOGIN PASSWORD 'one'")
     assert login(segue, "fleeting", "one") == "fleeting"
     cluster.admin("ALTER ROLE fleeting PASSWORD 'two'")  # nothing is remembered
