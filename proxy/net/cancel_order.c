@@ -12,7 +12,7 @@ struct sg_cancel_order *sg_cancel_order_new(int fd, struct sg_tls *tls, uint32_t
     if (!order) {
         abort();
     }
-    *order = (struct sg_cancel_order){.fd = fd, .tls = tls, .pid = pid, .key_bytes = (uint8_t)key.len};
+    *order = (struct sg_cancel_order){.fd = fd, .tls = tls, .pid = pid, .key_bytes = (uint16_t)key.len};
     memcpy(order->key, key.ptr, key.len);
     return order;
 }

@@ -18,7 +18,7 @@ struct sg_cancel_order {
     int fd;
     struct sg_tls *tls; /* NULL: in the clear */
     uint32_t pid;
-    uint8_t key_bytes;
+    uint16_t key_bytes;
     uint8_t key[];
 };
 

@@ -403,7 +403,8 @@ static void client_gone(struct sg_session *s, int error) {
         s->is_client_reading = false;
         uv_read_stop(&s->client.stream);
     }
-    if (s->state == SG_SESSION_CANCEL || (s->state == SG_SESSION_RELAY && s->is_client_bye && error == UV_EOF)) {
+    bool is_bye = s->is_client_bye && sg_flow_at_boundary(&s->from_client);
+    if (s->state == SG_SESSION_CANCEL || (s->state == SG_SESSION_RELAY && is_bye && error == UV_EOF)) {
         return; /* said goodbye and closed its half: what the server still sends is delivered */
     }
     if (s->state == SG_SESSION_FLUSH && error == UV_EOF && !sg_outq_is_clear(&s->to_client)) {
@@ -413,7 +414,6 @@ static void client_gone(struct sg_session *s, int error) {
         sg_session_close(s);
         return;
     }
-    bool is_bye = s->is_client_bye;
     if (!is_bye) {
         part_with_server(s);
     }

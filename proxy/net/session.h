@@ -139,7 +139,7 @@ struct sg_session {
     enum sg_effect bound_effect; /* of what is bound to the portals there may be */
 
     bool has_key;
-    uint8_t key_bytes;
+    uint16_t key_bytes;
     uint32_t key_pid;
     uint8_t *long_key; /* protocol 3.2 */
     uint8_t key[4];

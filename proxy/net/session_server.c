@@ -89,7 +89,7 @@ static enum sg_verdict on_parameter_status(struct sg_session *s, const struct sg
 
 static enum sg_verdict on_backend_key(struct sg_session *s, const struct sg_message *m) {
     struct sg_backend_key key;
-    if (sg_backend_key_read(m->body, m->have, &key) != SG_READ_OK || key.key.len > UINT8_MAX) {
+    if (sg_backend_key_read(m->body, m->have, &key) != SG_READ_OK) {
         return SG_FORWARD;
     }
     if (s->has_key) {
@@ -99,7 +99,7 @@ static enum sg_verdict on_backend_key(struct sg_session *s, const struct sg_mess
     s->long_key = NULL;
     s->has_key = true;
     s->key_pid = key.pid;
-    s->key_bytes = (uint8_t)key.key.len;
+    s->key_bytes = (uint16_t)key.key.len;
     if (key.key.len <= sizeof(s->key)) {
         memcpy(s->key, key.key.ptr, key.key.len);
     } else if ((s->long_key = malloc(key.key.len))) {

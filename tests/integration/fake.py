@@ -75,7 +75,7 @@ class FakeServer:
         return f"host={HOST} port={self.port} sslmode=disable"
 
     def listen(self):
-        self.listener = socket.create_server((HOST, self.port))
+        self.listener = socket.create_server((HOST, self.port), backlog=1000)
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self._accept, args=(self.listener,), daemon=True).start()
 

@@ -1,5 +1,5 @@
-"""A relay that records both directions of each connection, and cuts the first one when it is told to: after so many bytes of one
-direction, at whatever place of a message that is."""
+"""A relay that records both directions of a session, and does it harm when it is told to: cuts it after so many bytes of one
+direction, at whatever place of a message that is, or spoils a piece of what it hands on."""
 
 import selectors
 import socket
@@ -20,7 +20,7 @@ class Pair:
         self.sockets = [sock, socket.create_connection((HOST, target), TIMEOUT_S)]
         for one in self.sockets:
             one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.cut = None
+        self.cut, self.spoil, self.pieces = None, None, 0
         self.said = [bytearray(), bytearray()]
         self.has_ended = [False, False]
         self.over = threading.Event()
@@ -37,7 +37,7 @@ class Pair:
 
 class Relay:
     def __init__(self, target):
-        self.target, self.name, self.cut, self.session, self.pairs = target, b"", None, None, []
+        self.target, self.name, self.cut, self.spoil, self.session, self.pairs = target, b"", None, None, None, []
         self.listener = socket.create_server((HOST, 0), backlog=200)
         self.port = self.listener.getsockname()[1]
         self.selector = selectors.DefaultSelector()
@@ -47,9 +47,10 @@ class Relay:
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
 
-    def arm(self, name, cut=None):
+    def arm(self, name, cut=None, spoil=None):
         """The next session that begins with a packet with this in it is recorded as session. cut: direction, bytes, reset (or an
-        orderly end)."""
+        orderly end). spoil: direction, what it does to content, to which of the pieces that come."""
+        self.spoil = spoil
         self.pairs, self.name, self.cut, self.session = [], name, cut, None
 
     def wait_over(self):
@@ -90,7 +91,8 @@ class Relay:
             more = source.recv(65536)
             if not self.session and more and self.name in more and more[4:8] != CANCEL:
                 self.session, pair.cut = pair, self.cut
-            more = more[:pair.room(direction)]
+                pair.spoil = self.spoil
+            more = self._spoilt(pair, direction, more[:pair.room(direction)])
             target.sendall(more)
         except OSError:
             self._kill(pair)
@@ -100,6 +102,13 @@ class Relay:
             self._kill(pair)
         elif not more:
             self._end(pair, direction)
+
+    @staticmethod
+    def _spoilt(pair, direction, content):
+        if not pair.spoil or pair.spoil[0] != direction or not content:
+            return content
+        pair.pieces += 1
+        return pair.spoil[1](content) if pair.pieces == pair.spoil[2] + 1 else content
 
     def _end(self, pair, direction):
         pair.has_ended[direction] = True

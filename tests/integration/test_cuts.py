@@ -27,6 +27,8 @@ from wire import TIMEOUT_S, error_fields
 SEED, CUTS = int(os.environ.get("SEGUE_SEED", "1")), int(os.environ.get("SEGUE_SOAK", "25"))
 SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 
+WHILE_S = 0.15  # what a client waits for an answer to what may not be a question any more
+
 SETUP = """
 CREATE TABLE t (a int, b text);
 CREATE TABLE mapped (id serial PRIMARY KEY, nickname text);
@@ -165,22 +167,42 @@ class Stage:
 
     def hold(self, dialogue, near_cut=None, far_cut=None):
         """What went over the wires, near and far, and the client."""
-        self.runs += 1
-        name = f"run {self.runs:09}"
+        name = self._next_name()
         self.near.arm(b"", near_cut)
         self.far.arm(name.encode(), far_cut)
+        client = self._talk(name, dialogue)
+        self.near.wait_over()
+        self.far.wait_over()
+        far = self.far.session
+        return self.near.session.said, far.said if far else [b"", b""], client
+
+    def hold_spoilt(self, dialogue, direction, spoil, piece):
+        """Where one piece of what the client or the server says becomes something else."""
+        name = self._next_name()
+        harm = (direction, spoil, piece)
+        self.near.arm(b"", spoil=harm if direction == FORWARD else None)
+        self.far.arm(name.encode(), spoil=harm if direction == BACK else None)
+        self._talk(name, dialogue, WHILE_S)
+        self.near.wait_over()
+        self.far.wait_over()
+
+    def _next_name(self):
+        self.runs += 1
+        return f"run {self.runs:09}"
+
+    def _talk(self, name, dialogue, timeout_s=TIMEOUT_S):
         client = Client(self.near.port)
+        client.socket.settimeout(timeout_s)
         try:
             client.encrypt(self.context)
             client.hold([(startup("postgres", self.database, application_name=name), b"Z"), *dialogue])
         except (ConnectionError, ssl.SSLError):
             pass
+        except TimeoutError:
+            assert timeout_s < TIMEOUT_S, f"{name}: nothing comes after {client.got[-60:]!r}"
         finally:
             client.close()
-        self.near.wait_over()
-        self.far.wait_over()
-        far = self.far.session
-        return self.near.session.said, far.said if far else [b"", b""], client
+        return client
 
     def descriptors(self):
         """What it has open; but for /dev/null, which libuv keeps in reserve for each loop once it has needed it."""
