@@ -83,9 +83,9 @@ static void take_place(struct sg_app *app) {
     pid_t before = app->takeover.from;
     if (!sg_takeover_finish(&app->takeover, &err))
         sg_log_error(SG_LOG_WARN, &err, "going on all the same");
+    sg_server_accept(app->server);
     if (!write_pidfile(app, &err) || !sg_app_offer_place(app, &err))
         sg_log_error(SG_LOG_ERROR, &err, "going on all the same");
-    sg_server_accept(app->server);
     sg_log(SG_LOG_INFO, "took over from process %d", (int)before);
     sg_systemd_notify("MAINPID=%d", (int)getpid());
 }
@@ -93,7 +93,7 @@ static void take_place(struct sg_app *app) {
 static void become_ready(struct sg_app *app) {
     if (app->takeover.fd >= 0)
         take_place(app);
-    atomic_store(&app->accepts_clients, app->life == SG_APP_UP);
+    atomic_store(&app->accepts_clients, true);
     sg_log(SG_LOG_INFO, "ready listen=%s", sg_server_address(app->server));
     sg_systemd_notify("READY=1\nSTATUS=listening on %s", sg_server_address(app->server));
 }
@@ -125,7 +125,8 @@ static void on_wakeup(uv_async_t *handle) {
     struct sg_app *app = handle->data;
     if (app->life == SG_APP_STOPPING)
         return;
-    if (atomic_load(&app->first_try_ended) && !app->ready_told) {
+    /* Who has been told to end meanwhile takes nobody's place any more. */
+    if (atomic_load(&app->first_try_ended) && !app->ready_told && app->life == SG_APP_UP) {
         app->ready_told = true;
         become_ready(app);
     }
