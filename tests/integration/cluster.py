@@ -135,6 +135,16 @@ class Cluster:
         self.admin(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)', f'CREATE DATABASE "{name}" TEMPLATE template0')
         return name
 
+    def encrypt(self, key, certificate):
+        """Turns TLS on."""
+        owner = self.data.stat()
+        for source, name in ((key, "server.key"), (certificate, "server.crt")):
+            target = self.data / name
+            target.write_bytes(source.read_bytes())
+            target.chmod(0o600)
+            os.chown(target, owner.st_uid, owner.st_gid)
+        self.admin("ALTER SYSTEM SET ssl = on", "SELECT pg_reload_conf()")
+
     def drop_database(self, name):
         self.admin(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 

@@ -29,17 +29,11 @@ def certificates(tmp_path_factory):
 @pytest.fixture(scope="module")
 def secrets(cluster, certificates):
     """The cluster with TLS, and a role for each thing a server may ask for. What pg_authid has of them."""
-    owner = cluster.data.stat()
-    for source, name in zip(certificates.server, ("server.key", "server.crt")):
-        target = cluster.data / name
-        target.write_bytes(source.read_bytes())
-        target.chmod(0o600)
-        os.chown(target, owner.st_uid, owner.st_gid)
+    cluster.encrypt(*certificates.server)
     hba = cluster.data / "pg_hba.conf"
     lines = [f"host all,replication {role} all {method}\n" for role, method in ROLES.items()]
     hba.write_text("".join(lines) + hba.read_text(encoding="utf-8"), encoding="utf-8")
     cluster.admin(
-        "ALTER SYSTEM SET ssl = on", "SELECT pg_reload_conf()",
         *[f"SET password_encryption = '{'md5' if method == 'md5' else 'scram-sha-256'}'; "
           f"CREATE ROLE {role} LOGIN REPLICATION PASSWORD '{PASSWORD}'" for role, method in ROLES.items()],
         "ALTER ROLE gone VALID UNTIL '2001-01-01'",

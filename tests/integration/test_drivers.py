@@ -1,5 +1,6 @@
-"""Every driver does through segue what it does directly: the same lines, the same rows; in clear and under TLS, with a SCRAM
-login, and, while the column is being renamed, under either of its names. The programs are in drivers/."""
+"""Every driver does through segue what it does directly: the same lines, the same rows; in clear with its login passed through, and
+with TLS on both sides and SCRAM done by segue; and, while the column is being renamed, under either of its names. The programs
+are in drivers/."""
 
 import subprocess
 
@@ -29,8 +30,8 @@ def url(driver, port, database, tls):
 class World:
     """One database that nobody migrates, to be used directly and through segue; one in the middle of the renaming."""
 
-    def __init__(self, cluster, segue, plain, mapped):
-        self.cluster, self.segue, self.plain, self.mapped = cluster, segue, plain, mapped
+    def __init__(self, cluster, plain, mapped, clear, encrypted):
+        self.cluster, self.plain, self.mapped, self.clear, self.encrypted = cluster, plain, mapped, clear, encrypted
 
     def run(self, command, driver, port, database, tls, column):
         """What a program says, and the rows that it leaves behind; the table is then as it was."""
@@ -45,25 +46,30 @@ class World:
         return done.stdout, rows
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    return make_certificate(tmp_path_factory.mktemp("certificate"), "localhost")
+def encrypting(cluster, control, where):
+    """A segue that encrypts on both sides and authenticates clients itself: it asks the server for their secrets."""
+    key, cert = make_certificate(where, "localhost")
+    cluster.encrypt(*make_certificate(where, "server"))
+    keys = {"client_tls_sslmode": "allow", "client_tls_key_file": key, "client_tls_cert_file": cert,
+            "server_tls_sslmode": "require", "auth_type": "scram-sha-256", "auth_user": "postgres", "auth_dbname": "postgres"}
+    return Segue(cluster, control=control, upstream=f"host={HOST} port={cluster.port}",
+                 options=[part for name, value in keys.items() for part in ("--set", f"{name}={value}")])
 
 
 @pytest.fixture(scope="module")
-def world(cluster, certificate):
+def world(cluster, tmp_path_factory):
     plain, mapped = cluster.create_database(), cluster.create_database()
     for database in (plain, mapped):
         with cluster.connect(database) as conn, conn.cursor() as cur:
             cur.execute(TABLE.format(column="nickname"))
         conn.close()
-    key, cert = certificate
-    segue = Segue(cluster, control=mapped, options=[
-        "--set", "client_tls_sslmode=allow", "--set", f"client_tls_key_file={key}", "--set", f"client_tls_cert_file={cert}"]).start()
-    segue.console.run("CREATE MIGRATION m ON users RENAME COLUMN nickname TO username")
-    segue.console.start("m")
-    yield World(cluster, segue, plain, mapped)
-    segue.stop()
+    encrypted = encrypting(cluster, mapped, tmp_path_factory.mktemp("certificates")).start()
+    clear = Segue(cluster, control=mapped).start()
+    clear.console.run("CREATE MIGRATION m ON users RENAME COLUMN nickname TO username")
+    clear.console.start("m")
+    yield World(cluster, plain, mapped, clear, encrypted)
+    clear.stop()
+    encrypted.stop()
 
 
 @pytest.mark.parametrize("driver", COMMANDS)
@@ -71,7 +77,7 @@ def test_driver(driver, world):
     command = COMMANDS[driver]()
     said, left = world.run(command, driver, world.cluster.port, world.plain, False, "nickname")
     assert said.count("\n") > 20, said
-    for tls in (False, True):
+    for tls, segue in ((False, world.clear), (True, world.encrypted)):
         for database, column in ((world.plain, "nickname"), (world.mapped, "nickname"), (world.mapped, "username")):
-            got = world.run(command, driver, world.segue.port, database, tls, column)
+            got = world.run(command, driver, segue.port, database, tls, column)
             assert got == (said.replace("nickname", column), left), f"{database}, {column}, TLS {tls}"
