@@ -10,7 +10,8 @@ static const char *const upgrades[] = {
        administrator. */
     "DO $$ BEGIN IF to_regnamespace('segue') IS NULL THEN CREATE SCHEMA segue; END IF; END $$;"
 
-    "CREATE TABLE segue.meta (version int NOT NULL);"
+    /* With a key, like all of them: a publication of all tables would forbid to update it otherwise. */
+    "CREATE TABLE segue.meta (version int PRIMARY KEY);"
     "INSERT INTO segue.meta VALUES (0);"
 
     /* Grows by one at every change of any mapping, in the same transaction. */
@@ -288,11 +289,33 @@ static bool read_version(PGconn *conn, int64_t *ret_version, struct sg_error *re
     return sg_db_int(conn, "SELECT version FROM segue.meta", 0, NULL, ret_version, reterr);
 }
 
+/* Subscribers of a publication of all tables stop at the first row of a table that they do not have. An administrator
+ * who has seen to that says so by making the schema. */
+static bool is_unpublished(PGconn *conn, struct sg_error *reterr) {
+    PGresult *rows = sg_db_query(conn,
+                                 "SELECT string_agg(quote_ident(pubname), ', ' ORDER BY pubname) FROM pg_publication"
+                                 " WHERE puballtables AND to_regnamespace('segue') IS NULL",
+                                 0, NULL, reterr);
+    if (!rows) {
+        return false;
+    }
+    bool is_fine = PQgetisnull(rows, 0, 0);
+    if (!is_fine) {
+        sg_error_set(reterr, SG_SQLSTATE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                     "publication of all tables (%s): its subscribers would stop at the tables of schema \"segue\"",
+                     PQgetvalue(rows, 0, 0));
+        sg_error_hint(reterr, "Publish tables or schemas by name; or see to it that the subscribers have these tables, "
+                              "then CREATE SCHEMA segue AUTHORIZATION the control role.");
+    }
+    PQclear(rows);
+    return is_fine;
+}
+
 static bool upgrade(PGconn *conn, struct sg_error *reterr) {
     struct sg_num cls = sg_num_of(SG_LOCK_CLASS), lock = sg_num_of(SG_LOCK_SCHEMA);
     int64_t version = 0;
     if (!sg_db_run(conn, "SELECT pg_advisory_xact_lock($1, $2)", SG_ARGS(cls.text, lock.text), reterr) ||
-        !read_version(conn, &version, reterr)) {
+        !read_version(conn, &version, reterr) || (version == 0 && !is_unpublished(conn, reterr))) {
         return false;
     }
     for (; version < VERSION; version++) {

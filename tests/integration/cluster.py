@@ -13,8 +13,6 @@ from pathlib import Path
 import psycopg2
 
 PG_BIN = Path(os.environ.get("SEGUE_PG_BIN", "/usr/lib/postgresql/15/bin"))
-# Another server than the tools': they are of one release, and go with any.
-SERVER_BIN = Path(os.environ.get("SEGUE_SERVER_BIN", PG_BIN))
 HOST = "127.0.0.1"
 SCRAM_USER, SCRAM_PASSWORD = "scram_user", "correct horse"
 
@@ -56,10 +54,12 @@ def die_with_parent(*, user=None):
 
 
 class Cluster:
-    """programs: where initdb and postgres are, for another release than the tools'."""
+    """programs: where initdb and postgres are, for another release than the tools'. They go with any."""
+
+    server_programs = PG_BIN  # of the clusters of one run: conftest.py
 
     def __init__(self, programs=None):
-        self.programs = programs or SERVER_BIN
+        self.programs = programs or self.server_programs
         self.dir = Path(tempfile.mkdtemp(prefix="segue-pg-"))
         self.port = free_port()
         self.process = None

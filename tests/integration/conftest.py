@@ -1,16 +1,31 @@
 """Fixtures: one throw-away cluster a test file, a fresh database and a segue process a test."""
 
+import os
+
 import pytest
 
 from cluster import Cluster
 from fake import FakeServer
 from proxy import Segue
+from servers.releases import Release
 
 
 @pytest.hookimpl(tryfirst=True, hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     outcome = yield
     setattr(item, "report_" + call.when, outcome.get_result())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def server_of_the_run():
+    """SEGUE_SERVER=18: the whole run on PostgreSQL 18."""
+    major = os.environ.get("SEGUE_SERVER")
+    release = Release(int(major)) if major else None
+    if release:
+        Cluster.server_programs = release.programs
+    yield
+    if release:
+        release.remove()
 
 
 @pytest.fixture(scope="module")

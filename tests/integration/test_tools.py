@@ -10,8 +10,8 @@ import time
 import pytest
 
 from certificates import Certificates
-from cluster import HOST, PG_BIN, SERVER_BIN, Cluster, die_with_parent, free_port
-from proxy import PATIENCE_S, psql
+from cluster import HOST, PG_BIN, Cluster, die_with_parent, free_port
+from proxy import PATIENCE_S, ConsoleError, psql
 from test_passthrough import FILL
 
 
@@ -89,7 +89,7 @@ class Standby(Cluster):
     """Made by pg_basebackup, following by itself."""
 
     def __init__(self, primary, way):
-        self.programs = SERVER_BIN
+        self.programs = primary.programs
         self.dir = primary.dir / f"standby-{free_port()}"
         self.dir.mkdir()
         self.port = free_port()
@@ -149,6 +149,21 @@ def test_p08_p44_logical_replication(cluster, database, way, subscriber):
     psql(cluster.conninfo(subscriber), "-c", "ALTER SUBSCRIPTION s DISABLE")
     publishing.wait("SELECT active FROM pg_replication_slots WHERE slot_name = 's'", False)
     publishing.ask("SELECT pg_drop_replication_slot('s')")
+
+
+def test_a_publication_of_all_tables(cluster, database, start_segue):
+    """segue's own tables would be published, too, and the subscribers stop at them: nothing is made before somebody says so."""
+    psql(cluster.conninfo(database), "-c", "CREATE PUBLICATION everything FOR ALL TABLES")
+    segue = start_segue(control=database)
+    with pytest.raises(ConsoleError, match="does not know the mappings"):
+        psql(segue.conninfo(), "-c", "SELECT 1")
+    assert "(everything): its subscribers would stop" in segue.log_text()
+    assert Question(cluster, database).ask("SELECT to_regnamespace('segue')") == (None,)
+    psql(cluster.conninfo(database), "-c", "CREATE SCHEMA segue", "-c", "CREATE TABLE users (id int PRIMARY KEY, nickname text)")
+    while psql(segue.conninfo(), "-c", "SELECT 1", check=False).returncode != 0:
+        time.sleep(0.1)
+    segue.console.run("CREATE MIGRATION m ON users RENAME COLUMN nickname TO username")
+    assert list(segue.console.window("m"))[-1] == "new_only"
 
 
 @ways("plain")
