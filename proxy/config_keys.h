@@ -69,6 +69,7 @@
     X(CHOICE,  log_format, "text", "text|json", 0, RELOAD, "One line an event, as text or as a JSON object")           \
     X(CHOICE,  log_level, "info", "debug|info|warning|error", 0, RELOAD, "Least level that is logged")                 \
     X(BOOL,    log_connections, "1", 0, 0, RELOAD, "Log each login")                                                   \
+    X(BOOL,    log_disconnections, "1", 0, 0, RELOAD, "Log each end of a session")                                     \
     X(SECONDS, stats_period, "60", 1000, 86400000, RELOAD, "How often the averages of SHOW STATS begin anew") \
     X(TEXT,    pidfile, "", 0, 0, RESTART, "File to write the process id to; removed at the end")                      \
     X(TEXT,    handover_socket, "", 0, 0, RESTART, "Unix socket at which a new process takes over (`segue serve --takeover`); empty: none can") \

@@ -1,6 +1,6 @@
 #include "proxy/log.h"
 
-#include "proxy/utf8.h"
+#include "proxy/log_line.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,10 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LINE_BYTES    4096
 #define MESSAGE_BYTES 3072
-
-static const char *const level_names[] = {"DEBUG", "INFO", "WARNING", "ERROR"};
 
 /* The one log of the process. The lock guards the file and the settings while a reload changes them; the level is read
  * without it, so that a DEBUG line that is not wanted costs one load. */
@@ -54,48 +51,7 @@ void sg_log_close(void) {
     pthread_mutex_unlock(&logger.lock);
 }
 
-struct line {
-    char text[LINE_BYTES];
-    size_t len;
-};
-
-/* All or nothing, so that no escape or character is cut in two. Room for the closing quote, brace and newline is left.
- */
-static void line_put(struct line *line, const char *bytes, size_t len) {
-    if (len > sizeof(line->text) - 4 - line->len)
-        return;
-    memcpy(line->text + line->len, bytes, len);
-    line->len += len;
-}
-
-/* As the inside of a JSON string; in text form only what could end or restart a line is escaped. */
-static void line_put_escaped(struct line *line, const char *text, bool json) {
-    for (const unsigned char *p = (const unsigned char *)text; *p;) {
-        char escape[8];
-        size_t len = sg_utf8_bytes(p);
-        if (json && (*p == '"' || *p == '\\'))
-            line_put(line, (char[]){'\\', (char)*p}, 2);
-        else if (*p == '\n')
-            line_put(line, json ? "\\n" : " | ", json ? 2 : 3);
-        else if (*p < 0x20 || *p == 0x7f || (json && !len))
-            line_put(line, escape, (size_t)snprintf(escape, sizeof(escape), json ? "\\u%04x" : "\\x%02x", *p));
-        else
-            line_put(line, (const char *)p, len ? len : 1);
-        p += len ? len : 1;
-    }
-}
-
-static void line_time(char *out, size_t size) {
-    struct timespec now;
-    struct tm utc;
-    char seconds[32];
-    clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &utc);
-    strftime(seconds, sizeof(seconds), "%Y-%m-%dT%H:%M:%S", &utc);
-    snprintf(out, size, "%s.%03ldZ", seconds, now.tv_nsec / 1000000);
-}
-
-static void line_write(int fd, const struct line *line) {
+static void line_write(int fd, const struct sg_log_line *line) {
     size_t done = 0;
     while (done < line->len) {
         ssize_t n = write(fd, line->text + done, line->len - done);
@@ -107,26 +63,11 @@ static void line_write(int fd, const struct line *line) {
     }
 }
 
-static void emit(enum sg_log_level level, const char *message) {
-    char when[64];
-    struct line line = {.len = 0};
+static void emit(const struct sg_log_event *event) {
+    struct sg_log_line line;
     int before = errno; /* so that a caller may log first and look at errno afterwards */
-    line_time(when, sizeof(when));
     pthread_mutex_lock(&logger.lock);
-    bool json = logger.format == SG_LOG_JSON;
-    if (json) {
-        line.len = (size_t)snprintf(line.text, sizeof(line.text),
-                                    "{\"time\":\"%s\",\"level\":\"%s\",\"pid\":%d,\"message\":\"", when,
-                                    level_names[level], (int)getpid());
-        line_put_escaped(&line, message, true);
-        memcpy(line.text + line.len, "\"}\n", 3);
-        line.len += 3;
-    } else {
-        line.len =
-            (size_t)snprintf(line.text, sizeof(line.text), "%s [%d] %s ", when, (int)getpid(), level_names[level]);
-        line_put_escaped(&line, message, false);
-        line.text[line.len++] = '\n';
-    }
+    sg_log_line_make(&line, logger.format, event);
     line_write(STDERR_FILENO, &line);
     if (logger.fd >= 0)
         line_write(logger.fd, &line);
@@ -134,19 +75,28 @@ static void emit(enum sg_log_level level, const char *message) {
     errno = before;
 }
 
+static bool is_wanted(enum sg_log_level level) {
+    return (int)level >= atomic_load_explicit(&logger.min_level, memory_order_relaxed);
+}
+
+static void emit_message(enum sg_log_level level, const char *message) {
+    const struct sg_log_field field = SG_LOG_TEXTUAL("message", message);
+    emit(&(struct sg_log_event){level, "message", message, &field, 1});
+}
+
 void sg_log(enum sg_log_level level, const char *fmt, ...) {
-    if ((int)level < atomic_load_explicit(&logger.min_level, memory_order_relaxed))
+    if (!is_wanted(level))
         return;
     char message[MESSAGE_BYTES];
     va_list args;
     va_start(args, fmt);
     vsnprintf(message, sizeof(message), fmt, args);
     va_end(args);
-    emit(level, message);
+    emit_message(level, message);
 }
 
 void sg_log_error(enum sg_log_level level, const struct sg_error *err, const char *fmt, ...) {
-    if ((int)level < atomic_load_explicit(&logger.min_level, memory_order_relaxed))
+    if (!is_wanted(level))
         return;
     char what[1024], message[MESSAGE_BYTES];
     va_list args;
@@ -155,7 +105,19 @@ void sg_log_error(enum sg_log_level level, const struct sg_error *err, const cha
     va_end(args);
     snprintf(message, sizeof(message), "%s: %s (SQLSTATE %s)%s%s%s%s", what, err->message, err->sqlstate,
              err->detail[0] ? "; detail: " : "", err->detail, err->hint[0] ? "; hint: " : "", err->hint);
-    emit(level, message);
+    struct sg_log_field fields[5] = {SG_LOG_TEXTUAL("message", what), SG_LOG_TEXTUAL("error", err->message),
+                                     SG_LOG_WORD("sqlstate", err->sqlstate)};
+    size_t n = 3;
+    if (err->detail[0])
+        fields[n++] = SG_LOG_TEXTUAL("detail", err->detail);
+    if (err->hint[0])
+        fields[n++] = SG_LOG_TEXTUAL("hint", err->hint);
+    emit(&(struct sg_log_event){level, "error", message, fields, n});
+}
+
+void sg_log_fields(enum sg_log_level level, const char *event, const struct sg_log_field *fields, size_t len) {
+    if (is_wanted(level))
+        emit(&(struct sg_log_event){level, event, NULL, fields, len});
 }
 
 /* Two threads may both see a new second and both reset the count: a few lines more than asked, never a lost reset. */
@@ -172,7 +134,7 @@ static bool limit_take(struct sg_log_limit *limit) {
 }
 
 void sg_log_limited(struct sg_log_limit *limit, enum sg_log_level level, const char *fmt, ...) {
-    if ((int)level < atomic_load_explicit(&logger.min_level, memory_order_relaxed) || !limit_take(limit))
+    if (!is_wanted(level) || !limit_take(limit))
         return;
     char message[MESSAGE_BYTES];
     va_list args;
@@ -182,5 +144,18 @@ void sg_log_limited(struct sg_log_limit *limit, enum sg_log_level level, const c
     uint32_t dropped = atomic_exchange(&limit->dropped, 0);
     if (dropped && n >= 0 && (size_t)n < sizeof(message))
         snprintf(message + n, sizeof(message) - (size_t)n, " (%u more like it left out)", dropped);
-    emit(level, message);
+    emit_message(level, message);
+}
+
+void sg_log_fields_limited(struct sg_log_limit *limit, enum sg_log_level level, const char *event,
+                           const struct sg_log_field *fields, size_t len) {
+    struct sg_log_field all[SG_LOG_FIELDS_MAX + 1];
+    if (!is_wanted(level) || !limit_take(limit))
+        return;
+    uint32_t dropped = atomic_exchange(&limit->dropped, 0);
+    len = len < SG_LOG_FIELDS_MAX ? len : SG_LOG_FIELDS_MAX;
+    memcpy(all, fields, len * sizeof(*fields));
+    if (dropped)
+        all[len++] = SG_LOG_NUMBER("left_out", dropped);
+    emit(&(struct sg_log_event){level, event, NULL, all, len});
 }

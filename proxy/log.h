@@ -12,6 +12,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum sg_log_level { SG_LOG_DEBUG, SG_LOG_INFO, SG_LOG_WARN, SG_LOG_ERROR };
@@ -34,6 +35,24 @@ void sg_log(enum sg_log_level level, const char *fmt, ...) __attribute__((format
 void sg_log_error(enum sg_log_level level, const struct sg_error *err, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* An event with fields, for whoever reads the log by program: `event name="value" number=1`, or members of the JSON
+ * object. Values may hold anything. A word is shown without quotes if it can be. */
+struct sg_log_field {
+    const char *name, *text;
+    int64_t number;
+    enum { SG_LOG_FIELD_TEXT, SG_LOG_FIELD_WORD, SG_LOG_FIELD_NUMBER } kind;
+};
+#define SG_LOG_TEXTUAL(key, value) ((struct sg_log_field){.name = (key), .text = (value)})
+#define SG_LOG_WORD(key, value)    ((struct sg_log_field){.name = (key), .text = (value), .kind = SG_LOG_FIELD_WORD})
+#define SG_LOG_NUMBER(key, value) \
+    ((struct sg_log_field){.name = (key), .number = (int64_t)(value), .kind = SG_LOG_FIELD_NUMBER})
+#define SG_LOG_FIELDS_MAX 16
+
+void sg_log_fields(enum sg_log_level level, const char *event, const struct sg_log_field *fields, size_t len);
+#define sg_log_event(level, event, ...)                                         \
+    sg_log_fields((level), (event), (const struct sg_log_field[]){__VA_ARGS__}, \
+                  sizeof((const struct sg_log_field[]){__VA_ARGS__}) / sizeof(struct sg_log_field))
+
 /*
  * For events that a client can bring about as fast as it likes (port scans, bad packets): at most per_second lines a
  * second for this place in the code; the next line that gets through says how many were left out.
@@ -52,5 +71,10 @@ struct sg_log_limit {
 
 void sg_log_limited(struct sg_log_limit *limit, enum sg_log_level level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+void sg_log_fields_limited(struct sg_log_limit *limit, enum sg_log_level level, const char *event,
+                           const struct sg_log_field *fields, size_t len);
+#define sg_log_event_limited(limit, level, event, ...)                                           \
+    sg_log_fields_limited((limit), (level), (event), (const struct sg_log_field[]){__VA_ARGS__}, \
+                          sizeof((const struct sg_log_field[]){__VA_ARGS__}) / sizeof(struct sg_log_field))
 
 #endif

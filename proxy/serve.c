@@ -94,7 +94,7 @@ static void become_ready(struct sg_app *app) {
     if (app->takeover.fd >= 0)
         take_place(app);
     atomic_store(&app->accepts_clients, true);
-    sg_log(SG_LOG_INFO, "ready listen=%s", sg_server_address(app->server));
+    sg_log_event(SG_LOG_INFO, "ready", SG_LOG_WORD("listen", sg_server_address(app->server)));
     sg_systemd_notify("READY=1\nSTATUS=listening on %s", sg_server_address(app->server));
 }
 
@@ -208,7 +208,7 @@ static bool start_http(struct sg_app *app, struct sg_error *reterr) {
     app->http = sg_http_start(&http, reterr);
     if (!app->http)
         return false;
-    sg_log(SG_LOG_INFO, "http listen=%s", sg_http_address(app->http));
+    sg_log_event(SG_LOG_INFO, "http", SG_LOG_WORD("listen", sg_http_address(app->http)));
     if (!sg_http_is_loopback(app->http))
         sg_log(SG_LOG_WARN, "http_listen: whoever reaches %s may read metrics, statements and settings",
                sg_http_address(app->http));

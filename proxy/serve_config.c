@@ -235,6 +235,7 @@ bool sg_serve_settings(const struct sg_config *config, const struct sg_databases
     server->star_rules = star_rules(config);
     server->star_rules_len = config->clients_len;
     server->log_connections = config->log_connections;
+    server->log_disconnections = config->log_disconnections;
     server->limits = (struct sg_limit_rules){.most_on_database = config->max_db_connections,
                                              .most_of_user = config->max_user_connections};
     server->limits.users = user_limits(config, &server->limits.users_len);

@@ -57,7 +57,7 @@ struct sg_server_config {
     enum sg_star star;                     /* for clients that no rule fits */
     const struct sg_star_rule *star_rules; /* the first that fits decides */
     size_t star_rules_len;
-    bool log_connections;
+    bool log_connections, log_disconnections;
     struct sg_limit_rules limits;      /* of sessions by user and database, for those that log in from now on */
     struct sg_socket_options sockets;  /* of the connections that begin from now on, on both sides */
     int stats_period_ms;               /* of the averages in SHOW STATS; 0: a minute */

@@ -65,8 +65,7 @@ static void on_client_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *b
         client_gone(s, (int)nread);
         return;
     }
-    sg_count(&s->worker->counters.client_bytes, (uint64_t)nread);
-    s->trace.tally->now.client_bytes += (uint64_t)nread;
+    sg_trace_from_client(s, (size_t)nread);
     sg_session_take(s, (const uint8_t *)buf->base, (size_t)nread);
 }
 
@@ -221,8 +220,7 @@ static void on_server_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *b
     size_t len = (size_t)nread;
     enum sg_tls_progress tls = SG_TLS_DONE;
     bool is_closed;
-    sg_count(&s->worker->counters.server_bytes, len);
-    s->trace.tally->now.server_bytes += len;
+    sg_trace_from_server(s, len);
     if (s->server_tls) {
         tls = sg_session_tls_read_server(s, &bytes, &len, &is_closed);
     }
@@ -497,6 +495,7 @@ void sg_session_close(struct sg_session *s) {
         return;
     }
     s->state = SG_SESSION_CLOSED;
+    sg_trace_end(s);
     sg_session_cancel_stop(s);
     s->is_held = false;
     sg_session_auth_end(s);

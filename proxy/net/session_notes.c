@@ -2,6 +2,7 @@
 
 #include "proxy/log.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -132,11 +133,13 @@ void sg_notes_used(struct sg_session *s, struct sg_span sql, const struct sg_pla
 static void log_refusal(const struct sg_session *s, const char *migration, const struct sg_error *err,
                         const char *statement) {
     static struct sg_log_limit limit = SG_LOG_LIMIT(5);
-    sg_log_limited(&limit, SG_LOG_WARN,
-                   "refused user=\"%s\" application_name=\"%s\" database=\"%s\" migration=\"%s\" sqlstate=%s "
-                   "reason=\"%s\" statement=\"%.*s\"",
-                   s->who->user, s->who->application_name, s->who->database, migration ? migration : "", err->sqlstate,
-                   err->message, LOG_BYTES, statement);
+    char sample[LOG_BYTES + 1];
+    snprintf(sample, sizeof(sample), "%s", statement);
+    sg_log_event_limited(
+        &limit, SG_LOG_WARN, "refused", SG_LOG_TEXTUAL("user", s->who->user),
+        SG_LOG_TEXTUAL("application_name", s->who->application_name), SG_LOG_TEXTUAL("database", s->who->database),
+        SG_LOG_TEXTUAL("migration", migration ? migration : ""), SG_LOG_WORD("sqlstate", err->sqlstate),
+        SG_LOG_TEXTUAL("reason", err->message), SG_LOG_TEXTUAL("statement", sample));
 }
 
 void sg_notes_refused(struct sg_session *s, struct sg_span sql, const struct sg_plan *plan,

@@ -3,8 +3,11 @@
 #include "session.h"
 #include "session_notes.h"
 
+#include "proxy/log.h"
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -63,6 +66,33 @@ void sg_trace_server(struct sg_session *s) {
     }
 }
 
+static const char *put_endpoint(const struct sg_endpoint *end, char *to, size_t size) {
+    char address[INET6_ADDRSTRLEN] = "?";
+    if (end->family == AF_UNIX || end->family == 0 || !inet_ntop(end->family, end->address, address, sizeof(address))) {
+        return "unix";
+    }
+    snprintf(to, size, end->family == AF_INET6 ? "[%s]:%u" : "%s:%u", address, end->port);
+    return to;
+}
+
+static void log_login(const struct sg_session *s) {
+    char client[INET6_ADDRSTRLEN + 16];
+    sg_log_event(SG_LOG_INFO, "login", SG_LOG_NUMBER("id", s->id), SG_LOG_TEXTUAL("user", s->who->user),
+                 SG_LOG_TEXTUAL("database", s->who->database),
+                 SG_LOG_TEXTUAL("application_name", s->who->application_name),
+                 SG_LOG_WORD("client", put_endpoint(&s->trace.client, client, sizeof(client))),
+                 SG_LOG_WORD("tls", s->tls.stream ? sg_tls_version(s->tls.stream) : "off"),
+                 SG_LOG_NUMBER("server_pid", s->key_pid));
+}
+
+void sg_trace_end(const struct sg_session *s) {
+    if (s->is_logged_in && s->who && s->worker->config->log_disconnections) {
+        sg_log_event(SG_LOG_INFO, "logout", SG_LOG_NUMBER("id", s->id), SG_LOG_TEXTUAL("user", s->who->user),
+                     SG_LOG_TEXTUAL("database", s->who->database),
+                     SG_LOG_NUMBER("session_ms", uv_now(&s->worker->loop) - s->trace.connected_ms));
+    }
+}
+
 void sg_trace_login(struct sg_session *s) {
     if (!s->who) {
         return;
@@ -72,6 +102,9 @@ void sg_trace_login(struct sg_session *s) {
     struct sg_tally_sums *sums = &s->trace.tally->now;
     sums->server_assignment_count++;
     sums->wait_time += uv_now(&s->worker->loop) - s->trace.asked_ms;
+    if (s->worker->config->log_connections) {
+        log_login(s);
+    }
 }
 
 void sg_trace_ask(struct sg_session *s) {
@@ -117,4 +150,14 @@ void sg_trace_message(struct sg_session *s, uint8_t type) {
     default:
         break;
     }
+}
+
+void sg_trace_from_client(struct sg_session *s, size_t bytes) {
+    sg_count(&s->worker->counters.client_bytes, bytes);
+    s->trace.tally->now.client_bytes += bytes;
+}
+
+void sg_trace_from_server(struct sg_session *s, size_t bytes) {
+    sg_count(&s->worker->counters.server_bytes, bytes);
+    s->trace.tally->now.server_bytes += bytes;
 }

@@ -41,10 +41,15 @@ void sg_trace_wait(struct sg_session *s);
 void sg_trace_server(struct sg_session *s);
 /* The first ReadyForQuery has come. */
 void sg_trace_login(struct sg_session *s);
+/* The session is about to close. */
+void sg_trace_end(const struct sg_session *s);
 /* The server owes nothing so far, and is about to be asked for something. */
 void sg_trace_ask(struct sg_session *s);
 /* ReadyForQuery. */
 void sg_trace_ready(struct sg_session *s, char status);
+/* So many bytes have come, as on the wire. */
+void sg_trace_from_client(struct sg_session *s, size_t bytes);
+void sg_trace_from_server(struct sg_session *s, size_t bytes);
 /* A message of the client, of the extended protocol or a Query, is on its way. */
 void sg_trace_message(struct sg_session *s, uint8_t type);
 

@@ -16,7 +16,7 @@ import pytest
 
 import exposition
 from certificates import Certificates
-from cluster import HOST, free_port
+from cluster import HOST, die_with_parent, free_port
 from proxy import BUILD, PATIENCE_S, ROOT
 from wire import Wire
 
@@ -312,3 +312,47 @@ def test_slow_and_many_readers_hold_up_nobody(start_http, database):
     for conn in idle:
         conn.close()
     wire.close()
+
+
+# ---- Logs ----
+
+def test_logs_as_json(cluster, database, direct, tmp_path):
+    direct.cursor().execute("CREATE TABLE users (id int PRIMARY KEY, nickname text)")
+    name = 'evil"\\ \n{"event":"ready"}'
+    cluster.admin('DROP ROLE IF EXISTS "evil""\\ \n{""event"":""ready""}"', 'CREATE ROLE "evil""\\ \n{""event"":""ready""}" LOGIN')
+    port = free_port()
+    log = str(tmp_path / "segue.json")
+    process = subprocess.Popen(
+        [*die_with_parent(), str(BUILD / "segue"), "serve", "--listen", f"{HOST}:{port}", "--upstream",
+         f"host={HOST} port={cluster.port}", "--control", cluster.conninfo(database), "--set", "log_format=json", "--set",
+         f"logfile={log}"], stderr=subprocess.DEVNULL)
+    try:
+        lines = lambda: [json.loads(line) for line in open(log, encoding="utf-8")] if os.path.exists(log) else []
+        find = lambda event, **fields: [line for line in lines() if line["event"] == event and fields.items() <= line.items()]
+        ready = until(lambda: find("ready"))[0]
+        assert ready["listen"] == f"{HOST}:{port}" and ready["level"] == "info" and ready["pid"] == process.pid
+        wire = Wire(port, database, user=name, application_name="x\ny")
+        login = find("login", user=name)[0]
+        assert login["database"] == database and login["tls"] == "off" and login["client"].startswith(HOST)
+        console = Wire(port, "segue")
+        console.query(CREATE)
+        console.query("START m")
+        console.query("WAIT m FOR dual_write")
+        assert wire.query("CREATE RULE r AS ON INSERT TO users DO NOTHING").error
+        refused = until(lambda: find("refused"))[0]
+        assert refused["user"] == name and refused["migration"] == "m" and refused["level"] == "warning"
+        wire.close()
+        logout = until(lambda: find("logout", id=login["id"]))[0]
+        assert logout["session_ms"] >= 0 and len(find("ready")) == 1
+        assert all(set(line) >= {"ts", "level", "pid", "event"} for line in lines())
+        console.close()
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait()
+
+
+def test_logins_need_not_be_logged(start_segue):
+    segue = start_segue(options=["--set", "log_connections=0", "--set", "log_disconnections=0"])
+    segue.connect("postgres").close()
+    segue.stop()
+    assert "login" not in segue.log_text() and "logout" not in segue.log_text()

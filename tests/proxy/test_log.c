@@ -59,7 +59,7 @@ Test(log, json_lines_are_json) {
     json_t *line = json_loads(text, JSON_DISABLE_EOF_CHECK, NULL);
     cr_assert_not_null(line, "%s", text);
     cr_expect_str_eq(json_string_value(json_object_get(line, "message")), "a \"quoted\" \\ and\ttabbed\nline");
-    cr_expect_str_eq(json_string_value(json_object_get(line, "level")), "WARNING");
+    cr_expect_str_eq(json_string_value(json_object_get(line, "level")), "warning");
     json_decref(line);
     free(text);
 }
@@ -108,6 +108,68 @@ Test(log, levels) {
     cr_expect_eq(count(text, "yes"), 2u);
     cr_expect_eq(count(text, "no"), 0u);
     free(text);
+}
+
+Test(log, events_have_fields) {
+    const char *name = "a\"b\\c\n2026-01-01T00:00:00Z [1] ERROR forged user=\"root\" x=\x01";
+    open_log(SG_LOG_TEXT, SG_LOG_INFO);
+    sg_log_event(SG_LOG_INFO, "login", SG_LOG_TEXTUAL("user", name), SG_LOG_WORD("client", "127.0.0.1:5"),
+                 SG_LOG_WORD("tls", "not a word"), SG_LOG_NUMBER("id", 7));
+    char *text = logged();
+    cr_expect_eq(count(text, "\n"), 1u, "%s", text);
+    cr_expect_not_null(strstr(text, "INFO login user=\"a\\\"b\\\\c\\n2026-01-01T00:00:00Z [1] ERROR forged "
+                                    "user=\\\"root\\\" x=\\x01\" client=127.0.0.1:5 tls=\"not a word\" id=7\n"),
+                       "%s", text);
+    free(text);
+    cr_assert_eq(truncate(path, 0), 0);
+    open_log(SG_LOG_JSON, SG_LOG_INFO);
+    sg_log_event(SG_LOG_INFO, "login", SG_LOG_TEXTUAL("user", name), SG_LOG_NUMBER("id", -7));
+    text = logged();
+    json_t *line = json_loads(text, 0, NULL);
+    cr_assert_not_null(line, "%s", text);
+    cr_expect_str_eq(json_string_value(json_object_get(line, "event")), "login");
+    cr_expect_str_eq(json_string_value(json_object_get(line, "user")), name);
+    cr_expect_eq(json_integer_value(json_object_get(line, "id")), -7);
+    cr_expect(json_is_string(json_object_get(line, "ts")) && json_is_integer(json_object_get(line, "pid")));
+    json_decref(line);
+    free(text);
+}
+
+Test(log, errors_have_fields) {
+    struct sg_error err = {0};
+    sg_error_set(&err, SG_SQLSTATE_CANNOT_CONNECT, "no \"route\"");
+    sg_error_hint(&err, "try again");
+    open_log(SG_LOG_JSON, SG_LOG_INFO);
+    sg_log_error(SG_LOG_WARN, &err, "control %s", "connection");
+    char *text = logged();
+    json_t *line = json_loads(text, 0, NULL);
+    cr_assert_not_null(line, "%s", text);
+    cr_expect_str_eq(json_string_value(json_object_get(line, "event")), "error");
+    cr_expect_str_eq(json_string_value(json_object_get(line, "message")), "control connection");
+    cr_expect_str_eq(json_string_value(json_object_get(line, "error")), "no \"route\"");
+    cr_expect_str_eq(json_string_value(json_object_get(line, "hint")), "try again");
+    cr_expect_null(json_object_get(line, "detail"));
+    json_decref(line);
+    free(text);
+}
+
+/* Fields that do not fit are left out whole; one that is too long is cut. */
+Test(log, too_many_fields_stay_json) {
+    char *value = malloc(3000);
+    memset(value, '"', 2999);
+    value[2999] = '\0';
+    for (size_t cut = 0; cut < 2999; cut += 37) {
+        cr_assert_eq(truncate(path, 0), 0);
+        open_log(SG_LOG_JSON, SG_LOG_INFO);
+        sg_log_event(SG_LOG_INFO, "many", SG_LOG_TEXTUAL("a", value + cut), SG_LOG_TEXTUAL("b", value + cut),
+                     SG_LOG_TEXTUAL("c", value + cut), SG_LOG_NUMBER("d", 1));
+        char *text = logged();
+        json_t *line = json_loads(text, 0, NULL);
+        cr_assert_not_null(line, "%s", text);
+        json_decref(line);
+        free(text);
+    }
+    free(value);
 }
 
 /* The test may run across the end of a second, or of several: what is counted is that nothing is lost. */
