@@ -29,10 +29,10 @@ def certificates(tmp_path_factory):
 @pytest.fixture(scope="module")
 def secrets(cluster, certificates):
     """The cluster with TLS, and a role for each thing a server may ask for. What pg_authid has of them."""
-    cluster.encrypt(*certificates.server)
     hba = cluster.data / "pg_hba.conf"
     lines = [f"host all,replication {role} all {method}\n" for role, method in ROLES.items()]
     hba.write_text("".join(lines) + hba.read_text(encoding="utf-8"), encoding="utf-8")
+    cluster.encrypt(*certificates.server)  # which reads the rules, too
     cluster.admin(
         *[f"SET password_encryption = '{'md5' if method == 'md5' else 'scram-sha-256'}'; "
           f"CREATE ROLE {role} LOGIN REPLICATION PASSWORD '{PASSWORD}'" for role, method in ROLES.items()],
