@@ -155,7 +155,9 @@ static void on_closed(uv_handle_t *handle) {
 
 static void on_async(uv_async_t *async) {
     struct sg_lookup *lookup = async->data;
-    lookup->is_wanted = false; /* the thread has sent, and looks at it no more */
+    pthread_mutex_lock(&lookup->lookups->lock); /* behind it lies what the thread has written */
+    lookup->is_wanted = false;
+    pthread_mutex_unlock(&lookup->lookups->lock);
     lookup->on_done(lookup->arg, &lookup->result);
     uv_close((uv_handle_t *)async, on_closed);
 }
