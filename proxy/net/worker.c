@@ -323,7 +323,8 @@ struct sg_worker *sg_worker_start(struct sg_shared *shared, int number, const st
     w->wake.data = w;
     sg_deadlines_init(w);
     start_stats(w);
-    w->seat = sg_hub_attach(config->hub, wake_cb, w);
+    w->hub = config->hub;
+    w->seat = sg_hub_attach(w->hub, wake_cb, w);
     if (uv_thread_create(&w->thread, run, w) < 0) {
         abort();
     }
@@ -358,7 +359,7 @@ void sg_worker_drain(struct sg_worker *w, enum sg_drain how) {
 }
 
 void sg_worker_stop(struct sg_worker *w) {
-    sg_hub_quiet(w->config->hub, w->seat);
+    sg_hub_quiet(w->hub, w->seat);
     atomic_store(&w->is_stopping, true);
     uv_async_send(&w->wake);
     uv_thread_join(&w->thread);
@@ -374,7 +375,7 @@ static void free_sides(struct sg_worker *w) {
 }
 
 void sg_worker_free(struct sg_worker *w) {
-    sg_hub_detach(w->config->hub, w->seat);
+    sg_hub_detach(w->hub, w->seat);
     sg_server_config_unref(w->config);
     sg_server_config_unref(atomic_load(&w->next_config));
     if (w->installed) {

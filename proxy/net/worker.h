@@ -112,6 +112,7 @@ struct sg_worker {
     void (*on_empty)(void *arg);    /* called from the worker when it drains and its last session ends */
     void *on_empty_arg;
 
+    struct sg_hub *hub; /* any thread: it stays, whatever becomes of the configuration */
     struct sg_hub_seat *seat;
     struct sg_installed *installed; /* NULL: no snapshot yet */
     uint64_t reported_epoch;
