@@ -209,6 +209,51 @@ def test_a_session_is_as_good_as_any(start_segue, database, cluster, secrets, wr
     replication.close()
 
 
+def test_md5_and_password_by_a_file_of_rules(start_segue, secrets, write_users, tmp_path):
+    """The password in clear is held against whatever secret there is, and leads to a server that wants it so."""
+    hba = tmp_path / "hba.conf"
+    hba.write_text("host all alice,carol,nobody,mute all password\nhost all bob all md5\nhost all dora all trust\n", encoding="utf-8")
+    segue = start_segue(options=settings(auth_type="hba", auth_hba_file=hba, auth_file=write_users(secrets), log_level="debug"))
+    for user in ("alice", "carol", "bob"):
+        assert login(segue, user) == user
+    assert login(segue, "dora", None) == "dora"
+    for user in ("alice", "carol", "bob", "nobody", "mute"):
+        assert refusal(segue, user, "wrong") == failed_password(user)
+    client = Client(segue, user="alice", database="postgres")
+    assert client.receive() == (b"R", struct.pack("!i", 3))
+    client.send(message(b"p", PASSWORD.encode() + b"\0"), message(b"Q", b"SELECT 'early'\0"), message(b"X"))
+    content = b""
+    while True:
+        kind, body = client.receive()
+        if not kind:
+            break
+        content += body if kind == b"D" else b""
+    assert b"early" in content
+    assert PASSWORD not in segue.log_text() and "early" not in segue.log_text()
+
+
+def test_a_pause_holds_who_is_about_to_get_in(start_segue, database, cluster, secrets, write_users, tmp_path):
+    """It comes between the server's question, which was segue's, and the answer: nothing reaches the server before RESUME."""
+    hba = tmp_path / "hba.conf"
+    hba.write_text("host all alice all password\nhost all postgres all trust\n", encoding="utf-8")
+    segue = start_segue(control=database, options=settings(auth_type="hba", auth_hba_file=hba, auth_file=write_users(secrets)))
+    client = Client(segue, user="alice", database=database)
+    assert client.receive() == (b"R", struct.pack("!i", 3))
+    segue.console.run("PAUSE")
+    client.send(message(b"p", PASSWORD.encode() + b"\0"))
+    while [row["state"] for row in segue.console.rows("SHOW CLIENTS") if row["user"] == "alice"] != ["waiting"]:
+        time.sleep(0.02)
+    with cluster.connect("postgres") as conn, conn.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE usename = 'alice'")
+        assert cursor.fetchone() == (0,)
+    segue.console.run("RESUME")
+    kinds = []
+    while not kinds or kinds[-1] != b"Z":
+        kinds.append(client.receive()[0])
+        assert kinds[-1] not in (b"E", b"")
+    assert kinds[0] == b"R"
+
+
 def test_an_entry_that_names_the_role(start_segue, cluster, secrets, write_users, tmp_path):
     """The client is known to segue alone; the server knows the entry's user, by the entry's password or that of auth_file."""
     users = write_users({"app": "x", "alice": PASSWORD, "bob": secrets["bob"], "asker": "question"})
