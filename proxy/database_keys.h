@@ -33,6 +33,7 @@
     X(TEXT,    sslcert, "", 0, 0, "Certificate shown to the server")                                                   \
     X(TEXT,    sslkey, "", 0, 0, "Its key")                                                                            \
     /* the rest */                                                                                                     \
+    X(INT,     max_db_connections, "-1", -1, 1000000, "Sessions on it at a time, of any user; 0 is no limit, -1 what `max_db_connections` in [segue] says") \
     X(CHOICE,  pool_mode, "session", "session", 0, "A client has a server session of its own, always")                 \
     X(BOOL,    rewrite, "1", 0, 0, "0: the database only bears the same name as the one under migration, on another server: its statements are left alone")
 /* clang-format on */

@@ -73,6 +73,7 @@ static struct sg_database_spec spec_of(const struct sg_config_database *entry) {
         .datestyle = entry->datestyle,
         .timezone = entry->timezone,
         .connect_timeout_ms = (unsigned)entry->connect_timeout,
+        .max_connections = entry->max_db_connections,
         .rewrite = entry->rewrite,
     };
     sg_wanted_from_name(entry->target_session_attrs, &spec.target); /* the keys' words are the names */

@@ -53,6 +53,13 @@ static void by_user(struct sg_tally_rows *rows) {
     sg_tally_rows_settle(rows);
 }
 
+static int64_t most_of(const struct sg_config *config, const char *user) {
+    for (size_t i = 0; i < config->users_len; i++)
+        if (strcmp(config->users[i].name, user) == 0 && config->users[i].max_user_connections >= 0)
+            return config->users[i].max_user_connections;
+    return config->max_user_connections;
+}
+
 bool sg_show_users(struct sg_console *console, struct sg_result *result, struct sg_error *reterr) {
     static const char *const names[] = {"name",
                                         "pool_size",
@@ -68,13 +75,16 @@ bool sg_show_users(struct sg_console *console, struct sg_result *result, struct 
     by_user(&findings.tallies);
     sg_result_columns(result, names, LEN(names));
     result->kinds = "ssssnnnn";
+    pthread_mutex_lock(&console->lock);
     for (size_t i = 0; i < findings.tallies.n; i++) {
         const struct sg_tally_row *row = &findings.tallies.v[i];
+        const char *most = sg_show_number(result, (uint64_t)most_of(console->config, row->name.user));
         sg_result_row(result, (const char *const[]){
-                                  row->name.user, "", "", NULL, "0",
-                                  sg_show_number(result, row->here.servers_active + row->here.servers_login), "0",
+                                  row->name.user, "", "", NULL, most,
+                                  sg_show_number(result, row->here.servers_active + row->here.servers_login), most,
                                   sg_show_number(result, row->here.clients_active + row->here.clients_waiting)});
     }
+    pthread_mutex_unlock(&console->lock);
     sg_findings_free(&findings);
     return true;
 }
@@ -84,14 +94,17 @@ bool sg_show_users(struct sg_console *console, struct sg_result *result, struct 
 /* What of an entry is shown. */
 struct target {
     const char *host, *port, *database, *user, *balance;
+    int64_t most; /* sessions; 0: no limit */
 };
 
 static const char *given(const char *text) {
     return text[0] ? text : NULL;
 }
 
-static struct target target_of(const struct sg_config_database *entry) {
-    return (struct target){.host = given(entry->host) ? entry->host : given(entry->hostaddr),
+static struct target target_of(const struct sg_config *config, const struct sg_config_database *entry) {
+    int64_t own = entry->max_db_connections;
+    return (struct target){.most = own >= 0 ? own : config->max_db_connections,
+                           .host = given(entry->host) ? entry->host : given(entry->hostaddr),
                            .port = given(entry->port),
                            .database = given(entry->dbname),
                            .user = given(entry->user),
@@ -102,18 +115,20 @@ static struct target target_of(const struct sg_config_database *entry) {
 static void add_database(struct sg_console *console, struct sg_result *result, const char *name,
                          const struct target *target, const struct sg_tally_here *here) {
     bool is_paused = console->server && sg_server_is_paused(console->server, name);
-    sg_result_row(result, (const char *const[]){name, target->host, target->port, target->database, target->user, "0",
-                                                "0", "0", "0", "session", target->balance, "0",
-                                                sg_show_number(result, here->servers_active + here->servers_login), "0",
-                                                sg_show_number(result, here->clients_active + here->clients_waiting),
-                                                is_paused ? "1" : "0", "0", "0"});
+    sg_result_row(result,
+                  (const char *const[]){name, target->host, target->port, target->database, target->user, "0", "0", "0",
+                                        "0", "session", target->balance, sg_show_number(result, (uint64_t)target->most),
+                                        sg_show_number(result, here->servers_active + here->servers_login),
+                                        sg_show_number(result, (uint64_t)target->most),
+                                        sg_show_number(result, here->clients_active + here->clients_waiting),
+                                        is_paused ? "1" : "0", "0", "0"});
 }
 
 /* An entry, and, as `*` stands for many, those that clients have asked for. */
 static void add_entry(struct sg_console *console, struct sg_result *result, const struct sg_config_database *entry,
                       const struct sg_tally_rows *tallies) {
     static const struct sg_tally_here nothing;
-    struct target target = target_of(entry);
+    struct target target = target_of(console->config, entry);
     bool is_any = strcmp(entry->name, "*") == 0;
     const struct sg_tally_here *here = &nothing;
     for (size_t i = 0; i < tallies->n; i++)
@@ -121,6 +136,8 @@ static void add_entry(struct sg_console *console, struct sg_result *result, cons
             here = &tallies->v[i].here;
     add_database(console, result, entry->name, &target, here);
     for (size_t i = 0; is_any && i < tallies->n; i++) {
+        if (sg_config_database_find(console->config, tallies->v[i].name.database) != entry)
+            continue; /* it has an entry of its own */
         struct target own = target;
         own.database = target.database ? target.database : tallies->v[i].name.database;
         add_database(console, result, tallies->v[i].name.database, &own, &tallies->v[i].here);

@@ -319,6 +319,9 @@ static void note_needs(struct sg_hba_needs *needs, const struct sg_hba_line *lin
     if (rule->method == SG_AUTH_SCRAM_SHA_256 || rule->method == SG_AUTH_MD5 || rule->method == SG_AUTH_PASSWORD) {
         sg_hba_need(&needs->secret, line);
     }
+    if (rule->method == SG_AUTH_PASSTHROUGH) {
+        sg_hba_need(&needs->passthrough, line);
+    }
     if (rule->clientcert != SG_CLIENTCERT_OFF) {
         sg_hba_need(&needs->certificate, line);
     }

@@ -54,6 +54,7 @@ struct sg_hba_place {
 struct sg_hba_needs {
     struct sg_hba_place secret;      /* a method that asks for one */
     struct sg_hba_place certificate; /* of the client */
+    struct sg_hba_place passthrough; /* that method */
     struct sg_hba_place roles;       /* membership: +role, samerole */
 };
 const struct sg_hba_needs *sg_hba_needs(const struct sg_hba *hba);

@@ -28,6 +28,7 @@ static void fill(struct sg_database *db, struct sg_arena *arena, const struct sg
     db->datestyle = text_of(arena, spec->datestyle);
     db->timezone = text_of(arena, spec->timezone);
     db->rewrite = spec->rewrite;
+    db->max_connections = spec->max_connections;
     db->tls = sg_tls_context_ref(spec->tls);
 }
 

@@ -20,7 +20,8 @@ struct sg_database {
     const char *name; /* as clients call it; "*": any other */
     const char *dbname, *user, *password;
     const char *options, *client_encoding, *datestyle, *timezone;
-    bool rewrite; /* false: of the control database it has the name only */
+    int64_t max_connections; /* sessions at a time; 0: no limit, -1: as for all databases */
+    bool rewrite;            /* false: of the control database it has the name only */
     struct sg_upstream upstream;
     struct sg_tls_context *tls; /* NULL: the way to its servers is in the clear */
 };
@@ -32,6 +33,7 @@ struct sg_database_spec {
     enum sg_wanted target;
     enum sg_balance balance;
     unsigned connect_timeout_ms;
+    int64_t max_connections;
     bool rewrite;
     struct sg_tls_context *tls;
 };

@@ -326,6 +326,9 @@ static void note_failure(struct sg_dial *dial) {
         route->failed_label = dial->host->label;
         route->has_hope = route->has_hope || may_pass(dial->status);
     }
+    if (route && route->on_exhausted && (dial->status == UV_EMFILE || dial->status == UV_ENFILE)) {
+        route->on_exhausted(route->on_exhausted_arg);
+    }
 }
 
 static void next_address(struct sg_dial *dial) {

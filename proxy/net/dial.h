@@ -30,14 +30,16 @@ union sg_stream {
 struct sg_route {
     const struct sg_upstream *upstream;
     uint8_t order[SG_HOSTS_MAX];
-    uint8_t len, at;          /* of order; the next to be tried */
-    bool is_last_resort;      /* prefer-standby: none was found, any will do */
-    bool has_hope;            /* something in this round failed that may pass by itself */
-    uint64_t until_ms;        /* of the clock uv_hrtime shows; UINT64_MAX: no limit */
-    unsigned pause_ms;        /* between two rounds; 0: there is one round only */
-    int status;               /* libuv's: why the last one failed */
-    struct sg_error error;    /* likewise, where more is known; message "": status says it all */
-    const char *failed_label; /* the host that is about */
+    uint8_t len, at;                 /* of order; the next to be tried */
+    bool is_last_resort;             /* prefer-standby: none was found, any will do */
+    bool has_hope;                   /* something in this round failed that may pass by itself */
+    uint64_t until_ms;               /* of the clock uv_hrtime shows; UINT64_MAX: no limit */
+    unsigned pause_ms;               /* between two rounds; 0: there is one round only */
+    int status;                      /* libuv's: why the last one failed */
+    struct sg_error error;           /* likewise, where more is known; message "": status says it all */
+    const char *failed_label;        /* the host that is about */
+    void (*on_exhausted)(void *arg); /* out of descriptors: if something can be given back, do. NULL: it cannot */
+    void *on_exhausted_arg;
 };
 
 /* wait_ms: how long to go on; 0: no limit. */

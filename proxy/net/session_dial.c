@@ -114,6 +114,11 @@ static void dial(struct sg_way *way) {
                   on_dialled);
 }
 
+/* Who has said who it is comes before who has not. */
+static void make_room(void *worker) {
+    sg_worker_make_room(worker);
+}
+
 void sg_session_dial(struct sg_session *s, struct sg_buf first) {
     const struct sg_server_config *config = s->worker->config;
     struct sg_way *way = calloc(1, sizeof(*way));
@@ -128,6 +133,8 @@ void sg_session_dial(struct sg_session *s, struct sg_buf first) {
     sg_session_read_client(s, false);
     sg_route_begin(&way->route, &s->database->upstream, (unsigned)config->server_connect_timeout_ms,
                    (unsigned)config->server_login_retry_ms);
+    way->route.on_exhausted = make_room;
+    way->route.on_exhausted_arg = s->worker;
     dial(way);
 }
 

@@ -1,5 +1,6 @@
 #include "session_limits.h"
 
+#include "databases.h"
 #include "proxy/log.h"
 #include "session_notes.h"
 
@@ -7,8 +8,9 @@ bool sg_session_limits_enter(struct sg_session *s) {
     const struct sg_limit_rules *rules = &s->worker->config->limits;
     const struct sg_span names[2] = {
         [SG_LIMIT_DATABASE] = sg_span_of(s->who->database), [SG_LIMIT_USER] = sg_span_of(s->who->user)};
-    const int64_t most[2] = {
-        [SG_LIMIT_DATABASE] = rules->most_on_database, [SG_LIMIT_USER] = sg_limit_of_user(rules, s->who->user)};
+    int64_t own = s->database->max_connections;
+    const int64_t most[2] = {[SG_LIMIT_DATABASE] = own >= 0 ? own : rules->most_on_database,
+                             [SG_LIMIT_USER] = sg_limit_of_user(rules, s->who->user)};
     enum sg_limit limit;
     if (s->place.counts[0] || sg_limits_enter(s->worker->shared->limits, names, most, &s->place, &limit)) {
         return true;

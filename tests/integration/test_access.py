@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from cluster import SCRAM_PASSWORD, SCRAM_USER
+from cluster import HOST, SCRAM_PASSWORD, SCRAM_USER
 from proxy import PATIENCE_S
 from test_limits import connect, processor_s, startup
 from wire import ServerError, Wire
@@ -168,6 +168,27 @@ def test_sessions_are_limited_by_user_and_by_database(start_segue, database, clu
     for conn in conns:
         conn.close()
     cluster.drop_database(other)
+
+
+def test_an_entry_of_databases_has_a_limit_of_its_own(start_segue, database, cluster, tmp_path):
+    config = tmp_path / "segue.ini"
+    where = f"host={HOST} port={cluster.port}"
+    config.write_text(
+        f"[databases]\none = {where} dbname={database} max_db_connections=1\n"
+        f"free = {where} dbname={database} max_db_connections=0\n* = {where}\n"
+        "[segue]\nmax_db_connections = 2\n[users]\npostgres = max_user_connections=50\n", encoding="utf-8")
+    segue = start_segue(control="postgres", options=["-c", str(config)])
+    conns = [segue.connect("one")]
+    assert 'too many connections for database "one"' in refused(segue, "one")
+    conns += [segue.connect("free") for _ in range(3)]
+    conns += [segue.connect(database) for _ in range(2)]
+    assert f'too many connections for database "{database}"' in refused(segue, database)
+    shown = {row["name"]: (row["max_connections"], row["current_connections"]) for row in segue.console.rows("SHOW DATABASES")}
+    assert shown["one"] == ("1", "1") and shown["free"] == ("0", "3") and shown[database] == ("2", "2")
+    users = {row["name"]: (row["max_user_connections"], row["current_connections"]) for row in segue.console.rows("SHOW USERS")}
+    assert users["postgres"] == ("50", "6")
+    for conn in conns:
+        conn.close()
 
 
 def reconnects(segue, database, user, conns):

@@ -298,8 +298,11 @@ def test_check_tells_all_faults_of_all_files(tmp_path):
     assert check().stderr.replace(f"{tmp_path}/", "").splitlines() == [
         "hba.conf:1: the method needs secrets: give auth_file or auth_user",
         "hba.conf:2: groups are looked up on the server: give auth_user"]
-    (tmp_path / "hba.conf").write_text("local all all peer map=m\n", encoding="utf-8")
+    (tmp_path / "hba.conf").write_text("local all all peer map=m\nhost all all all passthrough\n", encoding="utf-8")
     assert check().returncode == 0
+    ini = (tmp_path / "segue.ini").read_text(encoding="utf-8")
+    (tmp_path / "segue.ini").write_text(ini.replace(f"* = host={HOST}", f"* = host={HOST} user=app"), encoding="utf-8")
+    assert "hba.conf:2: passthrough is the client's own login" in check().stderr
 
 
 def test_a_bad_file_at_a_reload_leaves_the_old_one_in_force(start_segue, oracle, database, tmp_path):
