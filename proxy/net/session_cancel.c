@@ -38,6 +38,7 @@
 /* Waits double from the first to the last. */
 #define FIRST_WAIT_MS 10
 #define LAST_WAIT_MS  640
+#define HELD_WAIT_MS  100
 /* Two seconds in all; a cancel that takes long to get through takes this from them. */
 #define TRIES_MAX 8
 
@@ -172,13 +173,14 @@ static void on_timer(uv_timer_t *timer) {
 }
 
 static void wait_longer(struct sg_session_cancel *c) {
+    const struct sg_session *s = c->session;
     unsigned wait_ms = c->tries < 6 ? (unsigned)FIRST_WAIT_MS << c->tries : LAST_WAIT_MS;
-    bool is_endless = c->session->state == SG_SESSION_LINGER || c->session->is_held;
-    bool is_enough = c->tries++ >= TRIES_MAX && !is_endless;
-    if (is_enough) {
-        end(c);
-    } else {
+    if (s->is_held) { /* by a pause: it is tried as often as any other when that is over */
+        uv_timer_start(&c->timer, on_timer, HELD_WAIT_MS, 0);
+    } else if (c->tries++ < TRIES_MAX || s->state == SG_SESSION_LINGER) {
         uv_timer_start(&c->timer, on_timer, wait_ms, 0);
+    } else {
+        end(c);
     }
 }
 

@@ -15,7 +15,7 @@ from cluster import HOST
 from dialogue import Dialogue, Q, X, raw, read_to_end
 from fake import OK, READY, error
 from proxy import PATIENCE_S, Segue
-from wire import message
+from wire import error_fields, message
 
 DONE = message(b"C", b"SELECT 1\0") + READY
 CANCELLED = error("57014", "canceling statement due to user request", b"ERROR") + READY
@@ -246,3 +246,20 @@ def test_p11_who_cancels_and_leaves_at_once(running):
     assert server.cancelled() == cancel_request(server.key)
     server.session.say(CANCELLED)
     d.say(ready=1)
+
+
+def test_p12_a_statement_that_a_pause_holds_is_cancelled_when_it_goes_on(segue, database):
+    """It has not reached the server, and its client gave it up."""
+    with Dialogue(segue.port).log_in(database) as d:
+        key = next(body for kind, body in d.messages if kind == b"K")
+        segue.console.run(f"PAUSE {database}")
+        d.say(Q("SELECT pg_sleep(1000)"))
+        for _ in range(2):
+            with raw(segue) as sock:
+                sock.sendall(struct.pack("!ii", 8 + len(key), 80877102) + key)
+                assert read_to_end(sock) == b"", "who cancels does not wait for the end of the pause"
+        time.sleep(2.5)  # longer than a cancel is repeated otherwise
+        segue.console.run(f"RESUME {database}")
+        d.say(Q("SELECT 'next'"), ready=2)
+        assert d.kinds.endswith(b"EZTDCZ")
+        assert error_fields(next(body for kind, body in d.messages if kind == b"E"))["C"] == "57014"
