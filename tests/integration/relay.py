@@ -89,9 +89,9 @@ class Relay:
         source, target = pair.sockets[direction], pair.sockets[1 - direction]
         try:
             more = source.recv(65536)
-            if not self.session and more and self.name in more and more[4:8] != CANCEL:
-                self.session, pair.cut = pair, self.cut
-                pair.spoil = self.spoil
+            if more and not pair.said[FORWARD] and self.name in more and more[4:8] != CANCEL:
+                # Who is cut in front of the server's first word tries again, and then this is the session.
+                self.session, pair.cut, pair.spoil, self.cut, self.spoil = pair, self.cut, self.spoil, None, None
             more = self._spoilt(pair, direction, more[:pair.room(direction)])
             target.sendall(more)
         except OSError:

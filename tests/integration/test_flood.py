@@ -20,6 +20,8 @@ from test_cuts import MAPPED, PLAIN, SETUP, Stage, quiet_again, what_is_open
 from wire import message
 
 SEED, SPOILT = int(os.environ.get("SEGUE_SEED", "1")), int(os.environ.get("SEGUE_SOAK", "8"))
+# The sanitizers have memory of their own.
+SANITIZED = bool(os.environ.get("SEGUE_SANITIZE"))
 CLIENTS, RESULT = 500, message(b"D", b"\0\1" + struct.pack("!i", 60000) + b"x" * 60000)
 KEY = message(b"K", struct.pack("!i", 1) + b"keyy")
 
@@ -81,12 +83,12 @@ def test_p51_many_clients_that_stop_reading(faked):
     with Dialogue(segue.port).log_in("shop", user="quick") as d:
         d.say(Q("x"), ready=1)  # and this one is served meanwhile
     held = segue.memory_kb() - before
-    assert held < CLIENTS * 160, f"{held} kB for {CLIENTS} clients, whose answers are 10 GB"
+    assert SANITIZED or held < CLIENTS * 160, f"{held} kB for {CLIENTS} clients, whose answers are 10 GB"
     torrent.is_over = True
     for sock in crowd:
         sock.close()
     until(lambda: descriptors(segue) <= open_before + 2, "descriptors are left")
-    assert segue.memory_kb() - before < 40000
+    assert SANITIZED or segue.memory_kb() - before < 40000
 
 
 def test_p13_start_ups_that_dawdle(start_segue, database):
