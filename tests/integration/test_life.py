@@ -361,3 +361,75 @@ def test_what_is_held_at_a_drain_is_told_and_was_not_sent(segue, direct, databas
     cursor = direct.cursor()
     cursor.execute("SELECT count(*) FROM deeds")
     assert cursor.fetchone() == (0,)
+
+
+# ---- Cancel while held ----
+
+
+def test_a_cancel_while_held_is_for_what_was_held(segue, database):
+    """The one who cancels is let go at once; the statement is cancelled when it begins, and nothing behind it is."""
+    conn = psycopg2.connect(segue.conninfo(database))
+    conn.autocommit = True
+    segue.console.run("PAUSE")
+    got = []
+
+    def run():
+        try:
+            conn.cursor().execute("SELECT pg_sleep(1000)")
+        except psycopg2.Error as error:
+            got.append(error.pgcode)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    time.sleep(0.2)  # it has most likely been sent: if not, the cancel is for nothing yet, and is sent again below
+    conn.cancel()
+    segue.console.run("RESUME")
+    while thread.is_alive():
+        thread.join(1)
+        if thread.is_alive():
+            conn.cancel()
+    assert got == ["57014"]
+    cursor = conn.cursor()
+    cursor.execute("SELECT 1")
+    assert cursor.fetchone() == (1,)
+    conn.close()
+
+
+# ---- Reload ----
+
+
+def test_limits_change_under_those_who_are_there(start_segue, tmp_path, database):
+    config = tmp_path / "segue.ini"
+    config.write_text("[segue]\nmax_client_conn = 2\n")
+    segue = start_segue(options=["-c", str(config)])
+    first, second = Wire(segue.port, database), Wire(segue.port, database)
+    with pytest.raises(psycopg2.OperationalError, match="no room for another client"):
+        segue.connect(database)
+    config.write_text("[segue]\nmax_client_conn = 3\nidle_transaction_timeout = 200ms\nworkers = 7\n")
+    segue.process.send_signal(signal.SIGHUP)
+    until(lambda: "reloaded" in segue.log_text())
+    assert "reload: workers has changed, which takes effect at the next start" not in segue.log_text(), "--workers overrides it"
+    third = Wire(segue.port, database)
+    first.query("BEGIN")
+    kind, body = first.receive()
+    assert (kind, error_fields(body)["C"]) == (b"E", "25P03")
+    assert second.query("SELECT 1").rows == [("1",)], "an idle client is none of it"
+    for wire in (first, second, third):
+        wire.close()
+
+
+def test_a_reload_with_faults_names_them_all_and_changes_nothing(start_segue, tmp_path, database):
+    config = tmp_path / "segue.ini"
+    config.write_text("[segue]\nmax_client_conn = 2\n")
+    segue = start_segue(options=["-c", str(config)])
+    held = [Wire(segue.port, database) for _ in range(2)]
+    config.write_text("[segue]\nmax_client_conn = 3\nquery_timeout = soon\nmax_clients = 4\n[database]\n")
+    segue.process.send_signal(signal.SIGHUP)
+    until(lambda: "stays as it was" in segue.log_text())
+    log = segue.log_text()
+    assert f"{config}:3: query_timeout" in log and f'{config}:4: unknown key "max_clients"' in log
+    assert f"{config}:5: unknown section [database]" in log
+    with pytest.raises(psycopg2.OperationalError, match="no room for another client"):
+        segue.connect(database)
+    for wire in held:
+        wire.close()
