@@ -364,11 +364,12 @@ struct sg_config *sg_config_parse(const char *name, struct sg_span text, const s
                             .file = name,
                             .name = name,
                             .left = text,
-                            .key_lines = sg_arena_array(&defaults->arena, int, sg_config_keys()),
+                            .key_lines = sg_arena_array(&config->arena, int, sg_config_keys()),
                             .databases =
                                 sg_arena_array(&config->arena, struct sg_config_database, lines + overrides_len),
                             .clients = sg_arena_array(&config->arena, struct sg_config_client, lines),
                             .users = sg_arena_array(&config->arena, struct sg_config_user, lines)};
+    config->key_lines = loader.key_lines;
     config->file = name ? sg_arena_strdup(&config->arena, name) : NULL;
     config->databases = loader.databases;
     config->clients = loader.clients;

@@ -57,7 +57,8 @@ struct sg_config {
     size_t clients_len;
     const struct sg_config_user *users;
     size_t users_len;
-    const char *file; /* NULL: none was given */
+    const char *file;     /* NULL: none was given */
+    const int *key_lines; /* in it, where each key is set; 0: it is not */
     struct sg_arena arena;
 };
 

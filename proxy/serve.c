@@ -186,8 +186,14 @@ static bool take_sockets(struct sg_app *app, struct sg_sockets *ret_given, struc
 static bool start_server(struct sg_app *app, struct sg_error *reterr) {
     struct sg_server_config server = {
         .control_database = app->control_database, .hub = app->hub, .console = app->console};
-    if (!sg_serve_settings(app->config, NULL, &server, reterr))
+    struct sg_config_faults faults = {0};
+    bool good = sg_serve_settings(app->config, NULL, &server, &faults);
+    sg_serve_log_faults("", &faults);
+    sg_config_faults_free(&faults);
+    if (!good) {
+        sg_error_set(reterr, SG_SQLSTATE_INVALID_PARAMETER_VALUE, "the configuration has faults");
         return false;
+    }
     struct sg_sockets given;
     bool has_given = take_sockets(app, &given, reterr);
     app->server = has_given ? sg_server_start(&app->loop, &server, &given, reterr) : NULL;

@@ -23,7 +23,25 @@ bool sg_serve_open_log(const struct sg_config *config, struct sg_error *reterr) 
 /* ---- Encryption ---- */
 
 /* *ret_tls NULL: clients are not offered any. */
-static bool read_client_tls(const struct sg_config *config, struct sg_tls_context **ret_tls, struct sg_error *reterr) {
+/* line 0: the command line. */
+static void add_fault(const struct sg_config *config, int line, const char *what, const struct sg_error *err,
+                      struct sg_config_faults *faults) {
+    sg_config_faults_add(faults, line > 0 ? config->file : NULL, line, "%s: %s", what, err->message);
+}
+
+/* Where the file speaks of it first. */
+static int client_tls_line(const struct sg_config *config) {
+    static const char *const keys[] = {"client_tls_cert_file", "client_tls_key_file", "client_tls_sslmode"};
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        int line = config->key_lines[sg_config_key_find(keys[i])];
+        if (line > 0)
+            return line;
+    }
+    return 0;
+}
+
+static bool read_client_tls(const struct sg_config *config, struct sg_tls_context **ret_tls,
+                            struct sg_config_faults *faults) {
     struct sg_tls_settings settings = {
         .key_file = config->client_tls_key_file,
         .cert_file = config->client_tls_cert_file,
@@ -36,9 +54,11 @@ static bool read_client_tls(const struct sg_config *config, struct sg_tls_contex
         *ret_tls = NULL;
         return true;
     }
-    struct sg_tls_context *tls = sg_tls_context_accept(&settings, reterr);
-    *ret_tls = tls;
-    return tls != NULL;
+    struct sg_error err;
+    *ret_tls = sg_tls_context_accept(&settings, &err);
+    if (!*ret_tls)
+        add_fault(config, client_tls_line(config), "client_tls_sslmode", &err, faults);
+    return *ret_tls != NULL;
 }
 
 /* What an entry's connection string says comes before the keys. *ret_tls NULL: the way to its servers is not encrypted.
@@ -83,18 +103,22 @@ static struct sg_database_spec spec_of(const struct sg_config_database *entry) {
 
 /* NULL: *reterr. */
 static struct sg_databases *read_databases(const struct sg_config *config, const struct sg_databases *known,
-                                           struct sg_error *reterr) {
+                                           struct sg_config_faults *faults) {
     struct sg_database_spec *specs = calloc(config->databases_len, sizeof(*specs));
     struct sg_databases *databases = NULL;
-    size_t len = 0;
+    size_t len = config->databases_len;
+    bool is_good = true;
     if (!specs)
         abort();
-    for (; len < config->databases_len; len++) {
-        specs[len] = spec_of(&config->databases[len]);
-        if (!read_server_tls(config, &config->databases[len], &specs[len].tls, reterr))
-            break;
+    for (size_t i = 0; i < len; i++) {
+        struct sg_error err;
+        specs[i] = spec_of(&config->databases[i]);
+        if (read_server_tls(config, &config->databases[i], &specs[i].tls, &err))
+            continue;
+        is_good = false;
+        add_fault(config, config->databases[i].line, config->databases[i].name, &err, faults);
     }
-    if (len == config->databases_len)
+    if (is_good)
         databases = sg_databases_new(specs, len, known);
     for (size_t i = 0; i < len; i++)
         sg_tls_context_unref(specs[i].tls);
@@ -170,7 +194,8 @@ static struct sg_auth_way libpq_way(struct sg_arena *arena, const struct sg_conf
 }
 
 /* Whatever is wrong is logged; *reterr says that something is. */
-static bool read_auth(const struct sg_config *config, const struct sg_auth **ret_auth, struct sg_error *reterr) {
+static bool read_auth(const struct sg_config *config, const struct sg_auth **ret_auth,
+                      struct sg_config_faults *faults) {
     struct sg_arena arena;
     sg_arena_init(&arena, 1024);
     struct sg_auth_way *ways = sg_arena_array(&arena, struct sg_auth_way, config->databases_len);
@@ -186,19 +211,13 @@ static bool read_auth(const struct sg_config *config, const struct sg_auth **ret
         .ways_len = config->databases_len,
         .timeout_ms = (int)config->server_connect_timeout,
     };
-    struct sg_config_faults faults = {0};
-    settings.hba = sg_config_hba(config, &faults);
+    size_t before = faults->len;
+    settings.hba = sg_config_hba(config, faults);
     sg_auth_method_from_name(config->auth_type, &settings.method); /* the key's words are the methods' names */
-    const struct sg_auth *auth = sg_auth_new(&settings, &faults);
+    const struct sg_auth *auth = sg_auth_new(&settings, faults);
     sg_arena_free(&arena);
     sg_hba_unref(settings.hba);
-    for (size_t i = 0; i < faults.len; i++)
-        sg_log(SG_LOG_ERROR, "%s:%d: %s", faults.list[i].file, faults.list[i].line, faults.list[i].message);
-    bool is_good = faults.len == 0;
-    sg_config_faults_free(&faults);
-    if (!is_good) {
-        sg_error_set(reterr, SG_SQLSTATE_INVALID_PARAMETER_VALUE,
-                     "auth_file, auth_hba_file or auth_ident_file cannot be used");
+    if (faults->len > before) {
         sg_auth_unref(auth);
         return false;
     }
@@ -207,13 +226,14 @@ static bool read_auth(const struct sg_config *config, const struct sg_auth **ret
 }
 
 bool sg_serve_settings(const struct sg_config *config, const struct sg_databases *known,
-                       struct sg_server_config *server, struct sg_error *reterr) {
-    if (!read_client_tls(config, &server->client_tls, reterr) ||
-        !(server->databases = read_databases(config, known, reterr)) || !read_auth(config, &server->auth, reterr)) {
-        sg_tls_context_unref(server->client_tls);
-        sg_databases_unref(server->databases);
-        server->client_tls = NULL;
-        server->databases = NULL;
+                       struct sg_server_config *server, struct sg_config_faults *faults) {
+    /* All of them are read, so that all faults are told. */
+    bool has_tls = read_client_tls(config, &server->client_tls, faults);
+    bool has_auth = read_auth(config, &server->auth, faults);
+    server->databases = read_databases(config, known, faults);
+    if (!has_tls || !has_auth || !server->databases) {
+        sg_serve_settings_free(server);
+        *server = (struct sg_server_config){0};
         return false;
     }
     server->star = SG_STAR_BOTH;
@@ -250,6 +270,16 @@ bool sg_serve_settings(const struct sg_config *config, const struct sg_databases
     };
     server->stats_period_ms = (int)config->stats_period;
     return true;
+}
+
+void sg_serve_log_faults(const char *before, const struct sg_config_faults *faults) {
+    for (size_t i = 0; i < faults->len; i++) {
+        const struct sg_config_fault *fault = &faults->list[i];
+        if (fault->file && fault->line > 0)
+            sg_log(SG_LOG_ERROR, "%s%s:%d: %s", before, fault->file, fault->line, fault->message);
+        else
+            sg_log(SG_LOG_ERROR, "%s%s: %s", before, fault->file ? fault->file : "command line", fault->message);
+    }
 }
 
 void sg_serve_settings_free(struct sg_server_config *server) {

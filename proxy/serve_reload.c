@@ -27,24 +27,31 @@ static void tell_changes(const struct sg_config *before, const struct sg_config 
             sg_log(SG_LOG_WARN, "reload: %s has changed, which takes effect at the next start", sg_config_key_name(i));
 }
 
-static void reload(struct sg_app *app) {
+/* NULL: the faults are told. */
+static struct sg_config *read_anew(struct sg_app *app, struct sg_server_config *ret_server) {
     struct sg_config_faults faults = {0};
-    struct sg_error err;
     struct sg_config *config = app->options.reload(app->options.reload_arg, &faults);
-    for (size_t i = 0; i < faults.len; i++)
-        sg_log(SG_LOG_ERROR, "reload: %s:%d: %s", faults.list[i].file ? faults.list[i].file : "command line",
-               faults.list[i].line, faults.list[i].message);
+    bool good = config && sg_serve_settings(config, sg_server_databases(app->server), ret_server, &faults);
+    struct sg_error err;
+    sg_serve_log_faults("reload: ", &faults);
     sg_config_faults_free(&faults);
+    if (good && !sg_serve_open_log(config, &err)) {
+        sg_log_error(SG_LOG_ERROR, &err, "reload: logfile");
+        sg_serve_settings_free(ret_server);
+        good = false;
+    }
+    if (!good) {
+        sg_config_free(config);
+        config = NULL;
+    }
+    return config;
+}
+
+static void reload(struct sg_app *app) {
+    struct sg_server_config server = {0};
+    struct sg_config *config = read_anew(app, &server);
     if (!config) {
         sg_log(SG_LOG_ERROR, "reload: the configuration stays as it was");
-        return;
-    }
-    struct sg_server_config server = {0};
-    if (!sg_serve_settings(config, sg_server_databases(app->server), &server, &err) ||
-        !sg_serve_open_log(config, &err)) {
-        sg_serve_settings_free(&server);
-        sg_log_error(SG_LOG_ERROR, &err, "reload: the configuration stays as it was");
-        sg_config_free(config);
         return;
     }
     sg_app_raise_descriptor_limit(config);

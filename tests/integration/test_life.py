@@ -433,3 +433,18 @@ def test_a_reload_with_faults_names_them_all_and_changes_nothing(start_segue, tm
         segue.connect(database)
     for wire in held:
         wire.close()
+
+
+def test_what_the_configuration_points_to_is_read_before_anything_changes(start_segue, tmp_path, database):
+    """A certificate that is not there, and a file of secrets that is not there: both are told at once."""
+    config = tmp_path / "segue.ini"
+    config.write_text("[segue]\nmax_client_conn = 2\n")
+    segue = start_segue(options=["-c", str(config)])
+    config.write_text("[segue]\nmax_client_conn = 1\nclient_tls_sslmode = require\nclient_tls_cert_file = /nowhere/crt\n"
+                      "client_tls_key_file = /nowhere/key\nauth_type = scram-sha-256\nauth_file = /nowhere/users\n")
+    segue.process.send_signal(signal.SIGHUP)
+    until(lambda: "stays as it was" in segue.log_text())
+    log = segue.log_text()
+    assert f"{config}:4: client_tls" in log and "/nowhere/users" in log
+    for wire in [Wire(segue.port, database) for _ in range(2)]:
+        wire.close()
