@@ -3,6 +3,7 @@
 #include "proxy/utf8.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 void sg_expose(struct sg_exposition *to, const char *name, enum sg_metric_type type, const char *help) {
     static const char *const types[] = {"counter", "gauge", "histogram"};
@@ -36,12 +37,14 @@ static void put_labels(struct sg_exposition *to, const char *const *labels, cons
         fputc('}', to->out);
 }
 
-/* Counts below 2^53 are exact. */
+/* The shortest that reads as this very value; counts below 2^53 as whole numbers. */
 static void put_value(struct sg_exposition *to, double value) {
+    char text[40];
     if (value == floor(value) && fabs(value) < 9007199254740992.0)
-        fprintf(to->out, " %.0f\n", value);
-    else
-        fprintf(to->out, " %.9g\n", value);
+        snprintf(text, sizeof(text), "%.0f", value);
+    else if (snprintf(text, sizeof(text), "%.15g", value), strtod(text, NULL) != value)
+        snprintf(text, sizeof(text), "%.17g", value);
+    fprintf(to->out, " %s\n", text);
 }
 
 void sg_expose_sample(struct sg_exposition *to, const char *const *labels, double value) {
