@@ -79,7 +79,7 @@
     X(TEXT,    control_conninfo, "", 0, 0, RESTART, "Connection string of the control role on the database to be migrated; empty is a plain proxy") \
     X(MS,      control_poll_ms, "200", 10, 60000, RESTART, "How often the migrations' rows are looked at when nothing notifies") \
     X(MS,      control_lock_timeout_ms, "200", 1, 60000, RESTART, "lock_timeout of the migrations' DDL; a try that times out is repeated") \
-    X(MS,      lease_ms, "10000", 500, 600000, RESTART, "How long a change of phase waits for this process after its last sign of life") \
+    X(MS,      lease_ms, "10000", 500, 600000, RESTART, "How long a change of phase waits for this process after its last sign of life, and statements for its return") \
     X(INT,     backfill_batch_rows, "5000", 1, 1000000, RESTART, "Rows a backfill batch")                              \
     X(RATIO,   backfill_max_p99_ratio, "1.5", 1, 1000, RESTART, "The backfill slows down when the clients' p99 rises past this multiple of what it was") \
     X(CHOICE,  star, "both", "both|old|new", 0, RELOAD, "What `*` means to clients without a rule in [clients]: both names, or one version's shape") \

@@ -116,6 +116,8 @@ static void be_plain(struct sg_control *control) {
         abort();
     sg_hub_publish(control->hub, none);
     sg_snapshot_unref(none);
+    sg_hub_grant(control->hub, 0,
+                 SG_HUB_FOREVER); /* nobody here knows of migrations, and nobody waits for this process */
     sg_hub_set_ready(control->hub, true);
 }
 

@@ -249,6 +249,7 @@ bool sg_serve_settings(const struct sg_config *config, const struct sg_databases
     server->client_idle_timeout_ms = (int)config->client_idle_timeout;
     server->query_wait_timeout_ms = (int)config->query_wait_timeout;
     server->server_connect_timeout_ms = (int)config->server_connect_timeout;
+    server->lease_ms = (int)config->lease_ms;
     server->server_login_retry_ms = (int)config->server_login_retry;
     server->max_packet_bytes = (uint32_t)config->max_packet_size;
     server->plan_cache_bytes = (size_t)config->plan_cache_bytes;

@@ -13,6 +13,7 @@
     X(INVALID_AUTHORIZATION, "28000")            \
     X(INVALID_PASSWORD, "28P01")                 \
     X(INVALID_CATALOG_NAME, "3D000")             \
+    X(SERIALIZATION_FAILURE, "40001")            \
     X(SYNTAX_ERROR, "42601")                     \
     X(INSUFFICIENT_PRIVILEGE, "42501")           \
     X(UNDEFINED_TABLE, "42P01")                  \

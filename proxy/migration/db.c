@@ -1,9 +1,12 @@
 #include "proxy/migration/db.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <time.h>
 
 /* Whatever the role or database settings say, the engine's own statements must mean the same. Timeouts are off because
  * a validation may take hours; the short DDL transactions set lock_timeout for themselves. */
@@ -86,10 +89,67 @@ void sg_db_error_from(PGconn *conn, const PGresult *result, struct sg_error *ret
     }
 }
 
+static _Thread_local int patience_ms;
+
+void sg_db_set_patience(int ms) {
+    patience_ms = ms;
+}
+
+static int64_t now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Until the next result is there, or there will be none. */
+static void await(PGconn *conn, int64_t until_ms) {
+    while (PQisBusy(conn)) {
+        int64_t left_ms = until_ms - now_ms();
+        struct pollfd fd = {.fd = PQsocket(conn), .events = POLLIN};
+        if (left_ms <= 0) {
+            shutdown(fd.fd, SHUT_RDWR); /* libpq takes it from here: the connection is lost */
+        } else if (poll(&fd, 1, (int)left_ms) <= 0) {
+            continue;
+        }
+        if (!PQconsumeInput(conn)) {
+            return;
+        }
+    }
+}
+
+/* As PQexec does it: the last result, or the first error. */
+static PGresult *run_patiently(PGconn *conn, const char *sql, int params_len, const char *const *params) {
+    int64_t until_ms = now_ms() + patience_ms;
+    int sent =
+        params_len > 0 ? PQsendQueryParams(conn, sql, params_len, NULL, params, NULL, NULL, 0) : PQsendQuery(conn, sql);
+    PGresult *last = NULL, *next = NULL;
+    while (sent) {
+        await(conn, until_ms);
+        next = PQgetResult(conn);
+        if (!next) {
+            break;
+        }
+        if (last && PQresultStatus(last) == PGRES_FATAL_ERROR) {
+            PQclear(next);
+        } else {
+            PQclear(last);
+            last = next;
+        }
+        sent = PQstatus(conn) == CONNECTION_OK;
+    }
+    return last;
+}
+
+static PGresult *run(PGconn *conn, const char *sql, int params_len, const char *const *params) {
+    if (patience_ms > 0) {
+        return run_patiently(conn, sql, params_len, params);
+    }
+    return params_len > 0 ? PQexecParams(conn, sql, params_len, NULL, params, NULL, NULL, 0) : PQexec(conn, sql);
+}
+
 PGresult *sg_db_query(PGconn *conn, const char *sql, int params_len, const char *const *params,
                       struct sg_error *reterr) {
-    PGresult *result =
-        params_len > 0 ? PQexecParams(conn, sql, params_len, NULL, params, NULL, NULL, 0) : PQexec(conn, sql);
+    PGresult *result = run(conn, sql, params_len, params);
     ExecStatusType status = PQresultStatus(result);
     if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK && status != PGRES_EMPTY_QUERY) {
         sg_db_error_from(conn, result, reterr);
@@ -134,7 +194,7 @@ struct sg_num sg_num_of(int64_t value) {
 
 void sg_db_rollback(PGconn *conn) {
     if (PQtransactionStatus(conn) != PQTRANS_IDLE) {
-        PQclear(PQexec(conn, "ROLLBACK"));
+        PQclear(run(conn, "ROLLBACK", 0, NULL));
     }
 }
 

@@ -23,6 +23,10 @@
  */
 PGconn *sg_db_connect(const char *conninfo, const char *application_name, struct sg_error *reterr);
 
+/* How long the calling thread waits for one answer, in milliseconds; 0, as at first: for as long as it takes. Then the
+ * connection is given up: a server that stands still would hold up what else the thread has to do. */
+void sg_db_set_patience(int patience_ms);
+
 /* params end with a NULL only by params_len; a NULL entry is SQL NULL. The result is the caller's to PQclear. */
 PGresult *sg_db_query(PGconn *conn, const char *sql, int params_len, const char *const *params,
                       struct sg_error *reterr);

@@ -33,7 +33,8 @@ struct sg_engine {
     int64_t digest_due_ms;
     struct sg_snapshot *published, *replaced; /* the newest and the one before; references of our own */
     int64_t use_due_ms;                       /* when to write down which names are used */
-    bool is_ready;
+    uint64_t min_row_epoch;                   /* lease.h, inv. 5 */
+    bool is_ready, is_lapsed;
 
     /* The runner's, except that the watcher may cancel what it is busy with. */
     PGconn *run_conn;

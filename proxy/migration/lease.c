@@ -1,5 +1,7 @@
 #include "proxy/migration/lease.h"
 
+#include "proxy/net/hub.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -21,33 +23,60 @@ static bool make_id(PGconn *conn, struct sg_lease *lease, struct sg_error *reter
     return true;
 }
 
-static bool write_row(PGconn *conn, struct sg_lease *lease, uint64_t epoch, struct sg_error *reterr) {
-    char host[256] = "";
-    gethostname(host, sizeof(host) - 1);
-    struct sg_num epoch_text = sg_num_of((int64_t)epoch), lease_text = sg_num_of(lease->lease_ms);
-    int64_t sent_ms = sg_now_ms();
-    if (!sg_db_run(conn,
-                   "INSERT INTO segue.proxy (id, host, epoch, expires_at)"
-                   " VALUES ($1, $2, $3, clock_timestamp() + $4::float8 * interval '1 ms')"
-                   " ON CONFLICT (id) DO UPDATE SET epoch = excluded.epoch, expires_at = excluded.expires_at",
-                   SG_ARGS(lease->id, host, epoch_text.text, lease_text.text), reterr)) {
-        return false;
-    }
+/* What was written holds. */
+static void note_write(struct sg_lease *lease, uint64_t epoch, int64_t sent_ms) {
     lease->epoch = epoch;
     lease->renewed_ms = sent_ms;
     lease->is_held = true;
+}
+
+static bool insert_row(PGconn *conn, struct sg_lease *lease, bool *ret_was_held, struct sg_error *reterr) {
+    char host[256] = "";
+    gethostname(host, sizeof(host) - 1);
+    struct sg_num lease_text = sg_num_of(lease->lease_ms);
+    int64_t sent_ms = sg_hub_clock_ms();
+    PGresult *row = sg_db_query(conn,
+                                "INSERT INTO segue.proxy (id, host, epoch, expires_at, address)"
+                                " VALUES ($1, $2, 0, clock_timestamp() + $3::float8 * interval '1 ms',"
+                                "   inet_client_addr())"
+                                " ON CONFLICT (id) DO UPDATE SET epoch = excluded.epoch,"
+                                "   expires_at = excluded.expires_at, address = excluded.address RETURNING xmax <> 0",
+                                SG_ARGS(lease->id, host, lease_text.text), reterr);
+    if (!row) {
+        return false;
+    }
+    *ret_was_held = lease->is_held && PQntuples(row) == 1 && *PQgetvalue(row, 0, 0) == 't';
+    PQclear(row);
+    note_write(lease, 0, sent_ms);
     return true;
 }
 
-bool sg_lease_join(PGconn *conn, struct sg_lease *lease, struct sg_error *reterr) {
-    return (lease->id[0] || make_id(conn, lease, reterr)) && write_row(conn, lease, 0, reterr) &&
-           /* Rows of processes long gone; a live one would write its own again. */
+bool sg_lease_join(PGconn *conn, struct sg_lease *lease, bool *ret_was_held, struct sg_error *reterr) {
+    return (lease->id[0] || make_id(conn, lease, reterr)) && insert_row(conn, lease, ret_was_held, reterr) &&
+           /* Rows of processes long gone, of which no barrier has taken notice. */
            sg_db_exec(conn, "DELETE FROM segue.proxy WHERE expires_at < clock_timestamp() - interval '1 hour'", reterr);
 }
 
-bool sg_lease_renew(PGconn *conn, struct sg_lease *lease, uint64_t epoch, struct sg_error *reterr) {
-    bool is_due = sg_now_ms() - lease->renewed_ms >= lease->lease_ms / 3;
-    return (epoch == lease->epoch && !is_due) || write_row(conn, lease, epoch, reterr);
+bool sg_lease_renew(PGconn *conn, struct sg_lease *lease, uint64_t epoch, bool *ret_is_held, struct sg_error *reterr) {
+    *ret_is_held = true;
+    if (epoch == lease->epoch && sg_hub_clock_ms() - lease->renewed_ms < lease->lease_ms / 3) {
+        return true;
+    }
+    struct sg_num epoch_text = sg_num_of((int64_t)epoch), lease_text = sg_num_of(lease->lease_ms);
+    int64_t sent_ms = sg_hub_clock_ms();
+    PGresult *done = sg_db_query(conn,
+                                 "UPDATE segue.proxy SET epoch = $2,"
+                                 " expires_at = clock_timestamp() + $3::float8 * interval '1 ms' WHERE id = $1",
+                                 SG_ARGS(lease->id, epoch_text.text, lease_text.text), reterr);
+    if (!done) {
+        return false;
+    }
+    *ret_is_held = strcmp(PQcmdTuples(done), "1") == 0;
+    PQclear(done);
+    if (*ret_is_held) {
+        note_write(lease, epoch, sent_ms);
+    }
+    return true;
 }
 
 void sg_lease_leave(PGconn *conn, struct sg_lease *lease) {
@@ -58,6 +87,6 @@ void sg_lease_leave(PGconn *conn, struct sg_lease *lease) {
     }
 }
 
-bool sg_lease_is_running_out(const struct sg_lease *lease) {
-    return lease->is_held && sg_now_ms() - lease->renewed_ms >= (int64_t)lease->lease_ms * 2 / 3;
+int64_t sg_lease_end_ms(const struct sg_lease *lease) {
+    return lease->renewed_ms + (int64_t)lease->lease_ms * 2 / 3;
 }

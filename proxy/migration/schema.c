@@ -272,6 +272,11 @@ static const char *const upgrades[] = {
     "    WHEN 'f' THEN NOT EXISTS (SELECT 1 FROM pg_constraint u WHERE u.oid = k.conparentid AND u.conrelid = "
     "k.conrelid)"
     "    ELSE false END;",
+
+    /* A proxy whose lease was over may have sent statements that have not begun yet: the server processes of its host
+     * are waited for (barrier.c). NULL: a unix socket. */
+    "ALTER TABLE segue.proxy ADD COLUMN address inet;"
+    "CREATE TABLE segue.straggler (pid int NOT NULL, started_at timestamptz NOT NULL, PRIMARY KEY (pid, started_at));",
 };
 
 #define VERSION ((int)(sizeof(upgrades) / sizeof(upgrades[0])))

@@ -2,7 +2,9 @@
  * Invariants
  *   1. The lease row exists, with epoch 0, before the mappings are read for the first time on a connection.
  *   2. The epoch written to the lease is never newer than what every worker serves (sg_hub_oldest_epoch).
- *   3. The hub is ready only while the lease is held and what is published was read under it.
+ *   3. The hub is granted the lease only up to where this side may count on it, and only after what was read under it
+ * has been published. Where the row had gone meanwhile, transactions of older epochs are not vouched for (lease.h, inv.
+ * 5).
  */
 #include "proxy/log.h"
 #include "proxy/migration/engine_parts.h"
@@ -11,6 +13,7 @@
 
 #define ACK_LOOK_MS        20 /* how often the hub is asked while workers have yet to follow */
 #define RECONNECT_MS       500
+#define LEAST_PATIENCE_MS  5000 /* with a server that stands still; a large catalog takes its time */
 #define DIGEST_EVERY_MS    2000
 #define USE_EVERY_MS       1000
 #define DIGEST_COST_FACTOR 50 /* a digest may take one fiftieth of the time, however large the catalog */
@@ -65,13 +68,48 @@ static bool publish(struct sg_engine *engine, struct sg_error *reterr) {
     return true;
 }
 
+static void grant(struct sg_engine *engine) {
+    int64_t end_ms = sg_lease_end_ms(&engine->lease);
+    sg_hub_grant(engine->hub, engine->min_row_epoch << SG_EPOCH_SHIFT, end_ms);
+    if (engine->is_lapsed && end_ms > sg_hub_clock_ms()) {
+        engine->is_lapsed = false;
+        sg_log(SG_LOG_INFO, "the lease is back: statements go on");
+    }
+}
+
+static bool join(struct sg_engine *engine, struct sg_error *reterr) {
+    bool was_held;
+    if (!sg_lease_join(engine->watch_conn, &engine->lease, &was_held, reterr) || !publish(engine, reterr)) {
+        return false;
+    }
+    if (!was_held) {
+        engine->min_row_epoch = engine->catalog.row_epoch;
+    }
+    grant(engine);
+    return true;
+}
+
+/* In good time before the others pass us by, and once more after every answer. */
+static bool renew(struct sg_engine *engine, uint64_t epoch, struct sg_error *reterr) {
+    bool is_held;
+    if (!sg_lease_renew(engine->watch_conn, &engine->lease, epoch, &is_held, reterr)) {
+        return false;
+    }
+    if (!is_held) {
+        sg_log(SG_LOG_WARN, "the lease had run out, and a migration may have moved on: joining anew");
+        return join(engine, reterr);
+    }
+    grant(engine);
+    return true;
+}
+
 bool sg_watcher_connect(struct sg_engine *engine, struct sg_error *reterr) {
     engine->watch_conn = sg_db_connect(engine->config.control_conninfo, "segue watcher", reterr);
     if (!engine->watch_conn) {
         return false;
     }
     if (!sg_schema_ensure(engine->watch_conn, reterr) || !sg_db_exec(engine->watch_conn, "LISTEN segue", reterr) ||
-        !sg_lease_join(engine->watch_conn, &engine->lease, reterr) || !publish(engine, reterr)) {
+        !join(engine, reterr)) {
         PQfinish(engine->watch_conn);
         engine->watch_conn = NULL;
         return false;
@@ -132,15 +170,23 @@ static bool take_notifications(struct sg_engine *engine) {
     return any;
 }
 
+/* The workers know by themselves; the operator should, too. */
+static void tell_lapse(struct sg_engine *engine) {
+    if (!engine->is_lapsed && sg_lease_end_ms(&engine->lease) <= sg_hub_clock_ms()) {
+        engine->is_lapsed = true;
+        sg_log(SG_LOG_ERROR, "the lease has run out: no statement is sent until the control database answers");
+    }
+}
+
 static void watch_once(struct sg_engine *engine, bool look_now) {
     struct sg_error err;
     bool is_due = look_now || sg_now_ms() - engine->looked_ms >= engine->config.poll_ms;
-    bool ok = (!is_due || look(engine, &err)) &&
-              sg_lease_renew(engine->watch_conn, &engine->lease, acknowledged(engine), &err) &&
-              record_use(engine, &err);
+    bool ok = renew(engine, engine->lease.epoch, &err) && (!is_due || look(engine, &err)) &&
+              renew(engine, acknowledged(engine), &err) && record_use(engine, &err);
     if (ok) {
         return;
     }
+    tell_lapse(engine);
     sg_log_error(SG_LOG_WARN, &err, "the control connection does not answer as it should");
     sg_db_rollback(engine->watch_conn);
     if (sg_db_is_lost(engine->watch_conn)) {
@@ -151,13 +197,9 @@ static void watch_once(struct sg_engine *engine, bool look_now) {
     }
 }
 
-/* Without a connection: try again, and stop admitting sessions in good time before others stop waiting for us. */
 static void reconnect(struct sg_engine *engine) {
     struct sg_error err;
-    if (sg_lease_is_running_out(&engine->lease) && engine->is_ready) {
-        sg_log(SG_LOG_ERROR, "the lease runs out without a control connection: no new sessions until it is back");
-        set_ready(engine, false);
-    }
+    tell_lapse(engine);
     if (sg_watcher_connect(engine, &err)) {
         sg_log(SG_LOG_INFO, "control connection is back");
         sg_bell_ring(&engine->runner_bell);
@@ -170,6 +212,8 @@ static void reconnect(struct sg_engine *engine) {
 
 void *sg_watcher_main(void *arg) {
     struct sg_engine *engine = arg;
+    int patience_ms = engine->config.lease_ms * 3;
+    sg_db_set_patience(patience_ms > LEAST_PATIENCE_MS ? patience_ms : LEAST_PATIENCE_MS);
     while (!atomic_load(&engine->stopping)) {
         show_state(engine);
         if (!engine->watch_conn) {

@@ -1,18 +1,24 @@
 #include "flow.h"
 
-static void write_out(struct sg_flow *flow) {
-    struct sg_flow_desk *desk = flow->desk;
-    if (desk->gather.n > 0) {
-        sg_outq_write(flow->out, desk->gather.bufs, desk->gather.n);
-        desk->gather.n = 0;
+static void dispatch(struct sg_flow *flow) {
+    struct sg_gather *gather = &flow->desk->gather;
+    flow->is_barred = flow->is_barred || (flow->may_send && !flow->may_send(flow->owner));
+    if (!flow->is_barred) {
+        sg_outq_write(flow->out, gather->bufs, gather->n);
     }
-    sg_arena_reset(&desk->scratch);
+    gather->n = 0;
+}
+
+static void write_out(struct sg_flow *flow) {
+    if (flow->desk->gather.n > 0) {
+        dispatch(flow);
+    }
+    sg_arena_reset(&flow->desk->scratch);
 }
 
 static void pass(struct sg_flow *flow, const void *bytes, size_t len) {
     if (!sg_gather_add(&flow->desk->gather, bytes, len)) {
-        sg_outq_write(flow->out, flow->desk->gather.bufs, flow->desk->gather.n);
-        flow->desk->gather.n = 0;
+        dispatch(flow);
         sg_gather_add(&flow->desk->gather, bytes, len);
     }
 }
@@ -157,7 +163,7 @@ enum sg_feed sg_flow_feed(struct sg_flow *flow, const uint8_t *chunk, size_t len
 
 bool sg_flow_at_boundary(const struct sg_flow *flow) {
     /* What is held, dropped or not yet decided has not been forwarded: the other side still sees a boundary. */
-    return flow->scanner.left == 0 || flow->is_waiting || flow->body != SG_BODY_FORWARD;
+    return !flow->is_barred && (flow->scanner.left == 0 || flow->is_waiting || flow->body != SG_BODY_FORWARD);
 }
 
 void sg_flow_free(struct sg_flow *flow) {

@@ -50,6 +50,9 @@ struct sg_flow {
     /* How many bytes of the body decide must see: at most m->have if it has enough. */
     size_t (*need)(void *owner, const struct sg_message *m);
     enum sg_verdict (*decide)(void *owner, const struct sg_message *m);
+    /* Asked before anything is written; false: it is dropped, and so is all that would follow. NULL: always. */
+    bool (*may_send)(void *owner);
+    bool is_barred;
     /* The body of a diverted message. */
     void (*divert)(void *owner, const uint8_t *bytes, size_t len);
     void *owner;

@@ -4,7 +4,9 @@
  *      older snapshot can no longer be pinned.
  *   2. A mailbox holds one reference or NULL, and changes only by atomic exchange: whoever gets the pointer out owns
  * it.
- *   3. The lock orders control-side calls among themselves; the worker's side (take, report, latency) never takes it.
+ *   3. The end of the lease is read before the least epoch, and written after it: whoever sees a lease that holds sees
+ * an epoch that goes with it, or a higher one.
+ *   4. The lock orders control-side calls among themselves; the worker's side (take, report, latency) never takes it.
  */
 #include "hub_seat.h"
 
@@ -14,6 +16,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <uv.h>
 
 struct sg_hub_seat {
@@ -28,7 +31,9 @@ struct sg_hub_seat {
 struct sg_hub {
     char *database;
     atomic_bool is_ready;
-    pthread_mutex_t lock; /* seats, latest */
+    _Atomic uint64_t min_epoch;
+    _Atomic int64_t granted_until_ms; /* 0: never yet */
+    pthread_mutex_t lock;             /* seats, latest */
     struct sg_hub_seat *seats;
     struct sg_snapshot *latest;
 };
@@ -101,6 +106,39 @@ uint64_t sg_hub_oldest_epoch(const struct sg_hub *hub) {
 
 void sg_hub_set_ready(struct sg_hub *hub, bool ready) {
     atomic_store(&hub->is_ready, ready);
+}
+
+int64_t sg_hub_clock_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void wake_all(struct sg_hub *hub) {
+    pthread_mutex_lock(&hub->lock);
+    for (struct sg_hub_seat *seat = hub->seats; seat; seat = seat->next) {
+        if (seat->wake) {
+            seat->wake(seat->wake_arg);
+        }
+    }
+    pthread_mutex_unlock(&hub->lock);
+}
+
+void sg_hub_grant(struct sg_hub *hub, uint64_t min_epoch, int64_t until_ms) {
+    bool had_ended = atomic_load_explicit(&hub->granted_until_ms, memory_order_relaxed) <= sg_hub_clock_ms();
+    atomic_store_explicit(&hub->min_epoch, min_epoch, memory_order_relaxed);
+    atomic_store_explicit(&hub->granted_until_ms, until_ms, memory_order_release);
+    if (had_ended) {
+        wake_all(hub); /* sessions may be waiting */
+    }
+}
+
+bool sg_hub_is_granted(const struct sg_hub *hub, uint64_t *ret_min_epoch) {
+    if (atomic_load_explicit(&hub->granted_until_ms, memory_order_acquire) <= sg_hub_clock_ms()) {
+        return false;
+    }
+    *ret_min_epoch = atomic_load_explicit(&hub->min_epoch, memory_order_relaxed);
+    return true;
 }
 
 uint64_t sg_hub_p99_us(const struct sg_hub *hub) {

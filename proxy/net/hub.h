@@ -26,10 +26,20 @@ struct sg_snapshot *sg_hub_current(struct sg_hub *hub);
  * A session is pinned from the first message of a transaction until ReadyForQuery says idle. UINT64_MAX: no workers. */
 uint64_t sg_hub_oldest_epoch(const struct sg_hub *hub);
 
-/* True when every session on this database is bound by a snapshot: false makes new sessions on the control database be
- * refused with 57P03, because nothing may be forwarded before the mappings are known. */
+/* True once the mappings are known: false makes new sessions on the control database be refused with 57P03, because
+ * nothing may be forwarded before that. */
 void sg_hub_set_ready(struct sg_hub *hub, bool ready);
 bool sg_hub_is_ready(const struct sg_hub *hub);
+
+/*
+ * The lease, as the workers see it: until sg_hub_clock_ms shows until_ms, statements may be forwarded, under snapshots
+ * of min_epoch or newer. What lies before min_epoch is a time of which this process does not know what others have done
+ * in it: a transaction that began there cannot go on. Publish the snapshot first. Control side, one thread.
+ */
+void sg_hub_grant(struct sg_hub *hub, uint64_t min_epoch, int64_t until_ms);
+#define SG_HUB_FOREVER INT64_MAX
+/* Monotonic; goes on while the process is stopped or the system sleeps. */
+int64_t sg_hub_clock_ms(void);
 
 /* Client-visible latency of the recent past, for the backfill's throttle: p99 in microseconds over about a second, 0
  * when there was no traffic. Any thread. */

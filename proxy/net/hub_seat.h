@@ -28,5 +28,7 @@ void sg_hub_latency(struct sg_hub_seat *seat, uint64_t now_ns, uint64_t elapsed_
 
 /* NULL: a plain proxy. Fixed for the hub's life. */
 const char *sg_hub_database(const struct sg_hub *hub);
+/* The lease holds at this moment: the clock is read, not remembered. True: *ret_min_epoch is what goes with it. */
+bool sg_hub_is_granted(const struct sg_hub *hub, uint64_t *ret_min_epoch);
 
 #endif

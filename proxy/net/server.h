@@ -50,6 +50,7 @@ struct sg_server_config {
     int client_idle_timeout_ms;            /* of a client outside of one; 0: none */
     int query_wait_timeout_ms;             /* of a client that a pause holds up; 0: none */
     int server_connect_timeout_ms;         /* until a server of the database has been found; 0: none */
+    int lease_ms;                          /* how long a statement waits for the lease to come back */
     int server_login_retry_ms;             /* between two looks at servers that are down; 0: one look only */
     uint32_t max_packet_bytes;             /* longest message of a client; 0: SG_FRAME_MAX_BYTES */
     size_t plan_cache_bytes;               /* per worker; 0: 16 MB */

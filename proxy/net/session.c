@@ -34,6 +34,7 @@
 #include "session_copy.h"
 #include "session_dial.h"
 #include "session_facts.h"
+#include "session_lease.h"
 #include "session_limits.h"
 #include "session_sql.h"
 #include "session_tls.h"
@@ -135,16 +136,12 @@ static void relay_client(struct sg_session *s, const uint8_t *chunk, size_t len)
     enum sg_feed result = sg_flow_feed(&s->from_client, chunk, len, &taken);
     sg_copy_flush(s);
     s->is_stalled = result == SG_FEED_STALLED;
-    switch (result) {
-    case SG_FEED_STALLED:
+    if (s->is_stalled) {
         sg_buf_put(&s->rest, chunk + taken, len - taken);
-        break;
-    case SG_FEED_BAD:
-        protocol_violation(s);
+    }
+    if (result == SG_FEED_BAD || s->from_client.is_barred) {
+        (s->from_client.is_barred ? sg_lease_end : protocol_violation)(s);
         return;
-    case SG_FEED_OK:
-    case SG_FEED_STOPPED: /* Terminate: the server will close */
-        break;
     }
     /* When the server no longer takes our bytes, what it said last is still to be read: on_server_read ends it. */
     bool is_wanted = result == SG_FEED_OK || s->is_held;
@@ -281,6 +278,7 @@ void sg_session_relay(struct sg_session *s, struct sg_span first) {
                                       .need = sg_client_need,
                                       .decide = sg_client_decide,
                                       .divert = sg_copy_divert,
+                                      .may_send = s->has_snapshots ? sg_lease_may_send : NULL,
                                       .owner = s,
                                       .out = &s->to_server,
                                       .desk = &w->desk};

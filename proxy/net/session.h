@@ -135,6 +135,11 @@ struct sg_session {
     struct sg_facts facts; /* session_facts.c */
     struct sg_probe probe;
     bool has_facts_begun;
+    struct { /* session_lease.c */
+        int64_t since_ms;
+        bool is_waiting, is_refusing; /* for the lease to be back; it took too long */
+        bool is_passing;              /* what has passed the gate is about to be written */
+    } lease;
     bool has_suspects;           /* some prepared text may change what names mean: it matters which one is bound */
     enum sg_effect bound_effect; /* of what is bound to the portals there may be */
 

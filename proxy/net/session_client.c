@@ -22,6 +22,7 @@
 #include "session_cancel.h"
 #include "session_copy.h"
 #include "session_facts.h"
+#include "session_lease.h"
 #include "session_rewrite.h"
 
 static bool is_rewritable(uint8_t type) {
@@ -146,6 +147,8 @@ static enum sg_verdict on_message(struct sg_session *s, const struct sg_message 
 
 enum sg_verdict sg_client_decide(void *owner, const struct sg_message *m) {
     struct sg_session *s = owner;
+    enum sg_gate gate = SG_GATE_OPEN;
+    struct sg_error err; /* of the gate */
     if (s->is_client_bye) {
         return SG_ABSORB;
     }
@@ -175,12 +178,16 @@ enum sg_verdict sg_client_decide(void *owner, const struct sg_message *m) {
         if (must_drain_first(s) || must_wait_for_clearing(s, m->type)) {
             return sg_session_stall(s, 0);
         }
+        gate = s->has_snapshots ? sg_lease_gate(s, m, &err) : SG_GATE_OPEN;
+        if (gate == SG_GATE_WAIT) {
+            return sg_session_stall(s, UINT32_MAX);
+        }
         if (s->has_snapshots && !s->pin) {
             sg_worker_pin(s->worker, s);
         }
     }
     s->probe.is_query = m->type == 'Q';
-    enum sg_verdict verdict = sg_facts_before_message(s);
+    enum sg_verdict verdict = gate == SG_GATE_REFUSED ? sg_rewrite_refuse(s, m, &err) : sg_facts_before_message(s);
     if (verdict == SG_FORWARD) {
         verdict = on_message(s, m);
     }

@@ -237,6 +237,19 @@ enum sg_verdict sg_rewrite_query(struct sg_session *s, const struct sg_message *
     return verdict;
 }
 
+/* Of any message that carries or uses a statement, in its place. */
+enum sg_verdict sg_rewrite_refuse(struct sg_session *s, const struct sg_message *m, const struct sg_error *err) {
+    struct sg_query query = {0};
+    if (m->type != 'Q' && m->type != 'F') {
+        sg_rewrite_fail(s, SG_SPAN_LIT(""), NULL, err);
+        return SG_ABSORB;
+    }
+    if (m->type == 'Q' && m->have == m->body_bytes) {
+        sg_query_read(m->body, m->have, &query);
+    }
+    return refuse_query(s, query.sql, NULL, err);
+}
+
 /* ---- Parse ---- */
 
 /* A Parse that is forwarded as it is. text NULL: too long to be remembered. */

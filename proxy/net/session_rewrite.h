@@ -32,5 +32,7 @@ void sg_rewrite_send(struct sg_session *s);
 /* The batch fails here, with this error. sql, plan: for the operator, see session_notes.h. */
 void sg_rewrite_fail(struct sg_session *s, struct sg_span sql, const struct sg_plan *plan, const struct sg_error *err);
 void sg_rewrite_set_not_remembered(struct sg_error *err);
+/* Any message with a reply, refused; ABSORB. */
+enum sg_verdict sg_rewrite_refuse(struct sg_session *s, const struct sg_message *m, const struct sg_error *err);
 
 #endif

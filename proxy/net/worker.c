@@ -7,6 +7,7 @@
 #include "server_config.h"
 #include "session.h"
 #include "session_cancel.h"
+#include "session_lease.h"
 #include "survey.h"
 
 #include <stdlib.h>
@@ -219,6 +220,7 @@ static void check_empty(struct sg_worker *w) {
 }
 
 void sg_worker_session_over(struct sg_worker *w, struct sg_session *s) {
+    sg_lease_forget(s);
     if (s->pin) {
         sg_worker_unpin(w, s);
     }
@@ -263,6 +265,7 @@ static void on_wake(uv_async_t *async) {
         for_each_session(w, sg_session_close);
         sg_cancel_stop_all(w);
         uv_close((uv_handle_t *)&w->deadlines, NULL);
+        uv_close((uv_handle_t *)&w->lease_timer, NULL);
         uv_close((uv_handle_t *)&w->stats_period, NULL);
         uv_close((uv_handle_t *)async, NULL);
         return;
@@ -322,6 +325,7 @@ struct sg_worker *sg_worker_start(struct sg_shared *shared, int number, const st
     }
     w->wake.data = w;
     sg_deadlines_init(w);
+    sg_lease_start(w);
     start_stats(w);
     w->hub = config->hub;
     w->seat = sg_hub_attach(w->hub, wake_cb, w);

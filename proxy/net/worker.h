@@ -136,8 +136,10 @@ struct sg_worker {
     uv_timer_t stats_period;
     struct sg_journal journal;
     _Atomic(struct sg_survey *) survey; /* any thread: a mailbox, see survey.h */
-    struct sg_cancel *cancels;          /* under way */
-    uv_timer_t deadlines;               /* running while there are any */
+    uv_timer_t lease_timer;             /* session_lease.c: running while any session waits */
+    unsigned lease_waiting;
+    struct sg_cancel *cancels; /* under way */
+    uv_timer_t deadlines;      /* running while there are any */
     uint8_t read_buf[SG_READ_BYTES];
     uint8_t plain_buf[SG_PLAIN_BYTES];
 };
