@@ -167,7 +167,7 @@ static void nobody(struct sg_lookup_result *result, const char *why) {
 static void read_answer(PGresult *answer, const struct sg_lookup_task *task, struct sg_lookup_result *result) {
     if (PQnfields(answer) < 2) {
         trouble(result, "auth_query is of no use", "it must return the user's name and the secret");
-    } else if (PQntuples(answer) == 0) {
+    } else if (PQntuples(answer) == 0 || (PQntuples(answer) == 1 && PQgetisnull(answer, 0, 0))) {
         nobody(result, "auth_query does not find it");
     } else if (PQntuples(answer) > 1) {
         trouble(result, "auth_query is of no use", "it has returned more than one row");

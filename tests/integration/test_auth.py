@@ -1,6 +1,7 @@
 """Clients that segue authenticates itself, with real libpq and a real server: every type, every secret, TLS on each side."""
 
 import os
+import re
 import signal
 import socket
 import struct
@@ -14,7 +15,7 @@ import pytest
 
 from certificates import Certificates
 from cluster import HOST
-from proxy import ConsoleError, psql
+from proxy import ROOT, ConsoleError, psql
 from wire import error_fields, message
 
 PASSWORD = "geheim, \"so\" ä"
@@ -331,6 +332,27 @@ def test_sec_search_path_does_not_reach_the_query(asking, cluster):
             assert login(segue, "dora", options=options, sql="SELECT pg_catalog.current_setting('search_path')").startswith("evil")
     finally:
         cluster.admin("DROP SCHEMA evil CASCADE", "ALTER ROLE asker RESET search_path", "ALTER DATABASE postgres RESET search_path")
+
+
+def test_the_documented_ways(start_segue, cluster, write_users):
+    """docs/authentication.md: a role that is no superuser asks by a function; and the file that psql writes."""
+    text = (ROOT / "docs" / "authentication.md").read_text(encoding="utf-8")
+    function = re.search(r"```sql\n(.*?)```", text, re.S)[1]
+    query = re.search(r"^-- auth_query = (.*)$", function, re.M)[1]
+    command = re.search(r"^    (psql -Atc \"SELECT format.*?\")$", text, re.M | re.S)[1]
+    cluster.admin("CREATE ROLE segue_auth LOGIN PASSWORD 'ask'", "CREATE SCHEMA segue_auth", "GRANT USAGE ON SCHEMA segue_auth TO segue_auth",
+                  function)
+    segue = start_segue(options=settings(auth_type="scram-sha-256", auth_file=write_users({"segue_auth": "ask"}), auth_user="segue_auth",
+                                         auth_query=query, auth_dbname="postgres"))
+    assert login(segue, "alice") == "alice"
+    for user in ("nobody", "gone", "mute", "group_only"):
+        assert refusal(segue, user) == failed_password(user)
+    environment = {**os.environ, "PGHOST": HOST, "PGPORT": str(cluster.port), "PGUSER": "postgres", "PGDATABASE": "postgres"}
+    users = write_users({})
+    users.write_bytes(subprocess.run(["bash", "-c", command], env=environment, check=True, capture_output=True).stdout)
+    segue = start_segue(options=settings(auth_type="md5", auth_file=users))
+    assert login(segue, "alice") == "alice"
+    assert login(segue, "bob") == "bob"
 
 
 def test_queries_of_no_use(asking, secrets):
