@@ -128,6 +128,7 @@ enum sg_verdict sg_session_stall(struct sg_session *s, uint32_t until) {
 static void protocol_violation(struct sg_session *s) {
     struct sg_error err = {0};
     sg_error_set(&err, SG_SQLSTATE_PROTOCOL_VIOLATION, "invalid message length");
+    sg_session_cancel_busy(s);
     sg_session_fatal(s, &err);
 }
 

@@ -51,7 +51,8 @@ struct sg_session_cancel {
     bool is_in_flight;
     bool has_target;
     bool is_settled;
-    bool is_again; /* asked for once more, with another target, while the last one is still in flight */
+    bool is_abandoned; /* the session is over, and the server may not know yet */
+    bool is_again;     /* asked for once more, with another target, while the last one is still in flight */
 };
 
 /* ---- The target ---- */
@@ -104,8 +105,17 @@ void sg_session_cancel_settle(struct sg_session *s) {
 }
 
 void sg_session_cancel_stop(struct sg_session *s) {
-    if (s->cancel) {
-        sg_session_cancel_settle(s);
+    if (s->cancel && s->cancel->is_in_flight) {
+        /* Where it is we who have left the server, it may still run the statement. */
+        s->cancel->is_abandoned = !s->is_server_open && !s->cancel->is_settled;
+    } else if (s->cancel) {
+        end(s->cancel);
+    }
+}
+
+void sg_session_cancel_busy(struct sg_session *s) {
+    if (s->state == SG_SESSION_RELAY && s->is_logged_in && s->expect.len > 0) {
+        sg_session_cancel(s, NULL);
     }
 }
 
@@ -115,7 +125,7 @@ static void wait_longer(struct sg_session_cancel *c);
 
 static bool is_moot(void *arg) {
     const struct sg_session_cancel *c = arg;
-    return c->session->state == SG_SESSION_CLOSED || (c->is_settled && c->has_target);
+    return (c->is_settled && c->has_target) || (c->session->state == SG_SESSION_CLOSED && !c->is_abandoned);
 }
 
 static void on_sent(void *arg, bool is_sent) {

@@ -17,6 +17,8 @@ struct sg_startup;
 
 /* Cancels what runs, or what the client has sent and will run next. order: who waits for that; taken over; or NULL. */
 void sg_session_cancel(struct sg_session *s, struct sg_cancel_order *order);
+/* The session is about to leave its server: what runs there ends, if anything does. */
+void sg_session_cancel_busy(struct sg_session *s);
 /* A CancelRequest has come, and its key is that of a session of this process: it gets the connection, and s, by which
  * the request came, is over. False: no such session. */
 bool sg_session_cancel_pass_on(struct sg_session *s, const struct sg_startup *startup);

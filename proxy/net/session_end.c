@@ -30,9 +30,7 @@ void sg_session_drain(struct sg_session *s) {
 
 void sg_session_kill(struct sg_session *s) {
     struct sg_error err = {0};
-    if (s->state == SG_SESSION_RELAY && s->is_logged_in && s->expect.len > 0) {
-        sg_session_cancel(s, NULL);
-    }
+    sg_session_cancel_busy(s);
     sg_error_set(&err, SG_SQLSTATE_ADMIN_SHUTDOWN, "terminating connection: an administrator of segue has killed it");
     sg_session_fatal(s, &err);
 }

@@ -3,11 +3,13 @@
 import os
 import socket
 import struct
+import time
 
 import pytest
 
 from dialogue import B, D, Dialogue, E, P, Q, S, X, startup
 from fake import KEY, OK, READY, error
+from proxy import PATIENCE_S
 from wire import Wire, cstr, error_fields, message
 
 TABLE = "CREATE TABLE users (id int PRIMARY KEY, nickname text); INSERT INTO users VALUES (1, 'one')"
@@ -133,6 +135,23 @@ def test_p54_terminate_in_a_transaction_undoes_it(database, mapped, direct):
     cursor = direct.cursor()
     cursor.execute("SELECT nickname, username FROM users FOR UPDATE")
     assert cursor.fetchall() == [("one", "one")]
+
+
+def test_p50_who_breaks_the_protocol_leaves_nothing_running(database, plain, direct):
+    """The server is left, and would run the statement to its end."""
+    cursor, deadline = direct.cursor(), time.monotonic() + PATIENCE_S
+    running = ("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(100000)%' AND state = 'active'"
+               " AND pid <> pg_backend_pid()")
+    for wanted in (1, 0):
+        if wanted:
+            d = Dialogue(plain.port).log_in(database).say(Q("SELECT pg_sleep(100000)"))
+        else:
+            d.say_last(b"Q" + struct.pack("!i", 3))
+            assert error_fields(d.messages[-1][1])["C"] == "08P01"
+            d.close()
+        while cursor.execute(running) or cursor.fetchone() != (wanted,):
+            assert time.monotonic() < deadline, f"not {wanted}"
+            time.sleep(0.02)
 
 
 def test_p49_half_a_terminate_is_none(database, plain):
