@@ -186,11 +186,10 @@ static struct sg_snapshot *join_mappings(uint64_t epoch, struct sg_catalog *cata
 }
 
 static struct sg_snapshot *load_in_transaction(PGconn *conn, struct sg_catalog_state *next, struct sg_error *reterr) {
-    uint64_t before = next->row_epoch;
     if (!sg_catalog_row_epoch(conn, &next->row_epoch, reterr) || !sg_catalog_digest(conn, &next->digest, reterr)) {
         return NULL;
     }
-    next->reloads = next->row_epoch > before ? 0 : next->reloads + 1;
+    next->reloads++;
     PGresult *rows = sg_db_query(conn, mappings_sql, 0, NULL, reterr);
     if (!rows) {
         return NULL;

@@ -2,8 +2,9 @@
  * catalog — reads pg_catalog and the mappings in one repeatable-read transaction and makes a snapshot of them.
  *
  * The epoch of a published snapshot is (row epoch << SG_EPOCH_SHIFT) + reloads. The row epoch is the one in
- * segue.epoch, which grows with every change of a mapping. `reloads` grows when only the catalog changed behind our
- * back, so that published epochs only ever grow within a process, while proxies compare row epochs with each other.
+ * segue.epoch, which grows with every change of a mapping. `reloads` grows with every snapshot, so that no epoch is
+ * published twice within a process: not when only the catalog changed behind our back, nor when a standby was promoted
+ * that lacks the last change of a mapping. Proxies compare row epochs with each other.
  */
 #ifndef SEGUE_MIGRATION_CATALOG_H
 #define SEGUE_MIGRATION_CATALOG_H

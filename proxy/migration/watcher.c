@@ -82,7 +82,8 @@ static bool join(struct sg_engine *engine, struct sg_error *reterr) {
     if (!sg_lease_join(engine->watch_conn, &engine->lease, &was_held, reterr) || !publish(engine, reterr)) {
         return false;
     }
-    if (!was_held) {
+    /* On a standby that was promoted without the last change the epoch is a lower one. */
+    if (!was_held || engine->catalog.row_epoch < engine->min_row_epoch) {
         engine->min_row_epoch = engine->catalog.row_epoch;
     }
     grant(engine);

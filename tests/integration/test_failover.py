@@ -109,6 +109,7 @@ def test_a_standby_is_promoted_under_load_in_the_middle_of_a_migration(primary, 
     conn.cursor().execute("CREATE TABLE users (user_id int PRIMARY KEY, nickname text);"
                           "INSERT INTO users SELECT g, '0' FROM generate_series(1, 20) g")
     conn.close()
+    wait_for(lambda: one(standby, f"SELECT count(*) FROM pg_database WHERE datname = '{database}'") == 1)
     both = f"host={HOST},{HOST} port={primary.port},{standby.port}"
     config = tmp_path / "segue.ini"
     config.write_text(f"[databases]\n* = {both} target_session_attrs=read-write\n"

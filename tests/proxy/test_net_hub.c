@@ -97,6 +97,28 @@ static uint64_t p99_of(const struct sg_latency *latency, uint64_t now_ns) {
     return sg_latency_p99_us(sums);
 }
 
+Test(hub, the_lease_holds_until_its_end_and_who_waits_is_woken) {
+    struct sg_hub *hub = sg_hub_new("shop");
+    uint64_t min_epoch = 0;
+    wakes = 0;
+    struct sg_hub_seat *seat = sg_hub_attach(hub, count_wake, &wakes);
+    cr_expect_not(sg_hub_is_granted(hub, &min_epoch), "never granted");
+    sg_hub_grant(hub, 7, sg_hub_clock_ms() + 100000);
+    cr_expect(sg_hub_is_granted(hub, &min_epoch));
+    cr_expect_eq(min_epoch, 7u);
+    cr_expect_eq(wakes, 1);
+    sg_hub_grant(hub, 8, sg_hub_clock_ms() + 200000);
+    cr_expect_eq(wakes, 1, "nobody waits while it holds");
+    sg_hub_grant(hub, 8, sg_hub_clock_ms());
+    cr_expect_not(sg_hub_is_granted(hub, &min_epoch), "its end is not part of it");
+    sg_hub_grant(hub, 9, SG_HUB_FOREVER);
+    cr_expect(sg_hub_is_granted(hub, &min_epoch));
+    cr_expect_eq(min_epoch, 9u);
+    cr_expect_eq(wakes, 2);
+    sg_hub_detach(hub, seat);
+    sg_hub_free(hub);
+}
+
 Test(latency, p99_is_within_a_quarter_of_a_power_of_two) {
     const uint64_t now_ns = 10000000000ull;
     for (uint64_t us = 1; us < 400000000; us = us * 7 / 4 + 1) {
