@@ -100,7 +100,8 @@ static void on_taken(void *arg, pid_t by) {
     app->pidfile_written = false;
     sg_server_yield(app->server);
     sg_http_yield(app->http);
-    sg_systemd_notify("MAINPID=%d", (int)by);
+    if (by > 0) /* from another container it has no number here */
+        sg_systemd_notify("MAINPID=%d", (int)by);
     sg_log(SG_LOG_INFO, "process %d has taken over: our sessions go on until their clients leave", (int)by);
     if (app->config->handover_wait > 0)
         uv_timer_start(&app->patience, on_patience_over, (uint64_t)app->config->handover_wait, 0);

@@ -292,6 +292,15 @@ static bool choose_kind(struct sg_session *s, const struct sg_startup *startup) 
     return true;
 }
 
+static void forget_kind(struct sg_session *s) {
+    sg_databases_unref(s->databases);
+    free(s->who);
+    s->databases = NULL;
+    s->database = NULL;
+    s->who = NULL;
+    s->has_snapshots = false;
+}
+
 static void on_startup_message(struct sg_session *s, const struct sg_startup *startup) {
     if (startup->major != 3) {
         struct sg_error err = {0};
@@ -310,8 +319,11 @@ static void on_startup_message(struct sg_session *s, const struct sg_startup *st
         sg_startup_refuse_shutdown(s);
         return;
     }
-    bool is_new = !s->is_counted; /* otherwise it was held, and is read once more */
-    if ((is_new && (!admit(s) || !choose_kind(s, startup))) || sg_pause_holds_login(s)) {
+    bool is_new = !s->is_counted; /* otherwise it was held, and its database may be elsewhere by now */
+    if (!is_new) {
+        forget_kind(s);
+    }
+    if ((is_new && !admit(s)) || !choose_kind(s, startup) || sg_pause_holds_login(s)) {
         return;
     }
     sg_session_auth_open(s, startup);

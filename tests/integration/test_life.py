@@ -158,6 +158,28 @@ def test_logins_wait_for_resume(segue, database):
     got[0].close()
 
 
+def test_a_login_that_waits_goes_where_the_database_is_when_it_goes_on(cluster, start_segue, tmp_path, database):
+    """PAUSE, the database moves, RELOAD, RESUME."""
+    config = tmp_path / "segue.ini"
+    config.write_text(f"[databases]\n{database} = host={HOST} port=1\n")
+    segue = start_segue(options=["-c", str(config)])
+    segue.process.send_signal(signal.SIGUSR1)
+    until(lambda: "paused: every session" in segue.log_text())
+    got = []
+    login = threading.Thread(target=lambda: got.append(segue.connect(database)))
+    login.start()
+    login.join(0.15)
+    config.write_text(f"[databases]\n{database} = host={HOST} port={cluster.port}\n")
+    segue.process.send_signal(signal.SIGHUP)
+    until(lambda: "reloaded" in segue.log_text())
+    segue.process.send_signal(signal.SIGUSR2)
+    login.join(PATIENCE_S)
+    cursor = got[0].cursor()
+    cursor.execute("SELECT current_database()")
+    assert cursor.fetchone() == (database,)
+    got[0].close()
+
+
 def test_one_database_is_paused_the_other_goes_on(segue, database):
     ours, other = Wire(segue.port, database), Wire(segue.port, "postgres")
     segue.console.run(f"PAUSE {database}")
