@@ -21,7 +21,7 @@ struct sg_handover {
     uv_poll_t guest; /* the one that is talked to; guest_fd -1: none */
     int guest_fd;
     pid_t guest_pid;
-    bool is_offered, is_closing;
+    bool is_offered, is_taken, is_closing;
     unsigned handles; /* that have yet to close */
 };
 
@@ -78,11 +78,11 @@ static bool converse(struct sg_handover *handover) {
     if (strcmp(words, SG_HANDOVER_WANT) == 0 && !handover->is_offered)
         return offer(handover);
     if (strcmp(words, SG_HANDOVER_TAKE) == 0 && handover->is_offered) {
-        int fd = dup(handover->guest_fd); /* the callback closes all of it, and the answer comes after what it says */
-        handover->events.taken(handover->events.arg, handover->guest_pid);
-        sg_handover_send(fd, SG_HANDOVER_YOURS, NULL);
-        close(fd);
-        return true;
+        handover->is_taken = true;
+        handover->events.taken(handover->events.arg,
+                               handover->guest_pid); /* closes the door, and leaves us the guest */
+        sg_handover_send(handover->guest_fd, SG_HANDOVER_YOURS, NULL);
+        return false;
     }
     if (handover->is_offered)
         sg_log(SG_LOG_WARN, "process %d has not taken over after all: nothing has changed", (int)handover->guest_pid);
@@ -174,5 +174,6 @@ void sg_handover_close(struct sg_handover *handover) {
     unlink(handover->path);
     uv_close((uv_handle_t *)&handover->door, on_door_closed);
     close(handover->door_fd);
-    dismiss(handover);
+    if (!handover->is_taken) /* otherwise it still gets its answer */
+        dismiss(handover);
 }
