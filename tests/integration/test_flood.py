@@ -19,7 +19,7 @@ from relay import BACK, FORWARD
 from test_cuts import MAPPED, PLAIN, SETUP, Stage, quiet_again, what_is_open
 from wire import message
 
-SEED, SPOILT = int(os.environ.get("SEGUE_SEED", "1")), int(os.environ.get("SEGUE_SOAK", "8"))
+SEED, SPOILT = int(os.environ.get("SEGUE_SEED", "1")), int(os.environ.get("SEGUE_SOAK", "4"))
 # The sanitizers have memory of their own.
 SANITIZED = bool(os.environ.get("SEGUE_SANITIZE"))
 CLIENTS, RESULT = 500, message(b"D", b"\0\1" + struct.pack("!i", 60000) + b"x" * 60000)
