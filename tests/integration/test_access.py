@@ -13,18 +13,11 @@ import psycopg2
 import pytest
 
 from cluster import HOST, SCRAM_PASSWORD, SCRAM_USER
-from proxy import PATIENCE_S
 from test_limits import connect, processor_s, startup
+from waiting import until
 from wire import ServerError, Wire
 
 SSL_REQUEST = struct.pack("!ii", 8, 80877103)
-
-
-def until(condition, why):
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, why
-        time.sleep(0.05)
 
 
 def is_closed(client):

@@ -6,7 +6,6 @@ import re
 import signal
 import socket
 import threading
-import time
 
 import psycopg2
 import psycopg2.extensions
@@ -14,6 +13,7 @@ import pytest
 
 from cluster import HOST, SCRAM_PASSWORD, SCRAM_USER
 from proxy import PATIENCE_S, ROOT, ConsoleError, psql
+from waiting import until
 
 CREATE = "CREATE MIGRATION m ON users RENAME COLUMN nickname TO username"
 
@@ -22,14 +22,6 @@ CREATE = "CREATE MIGRATION m ON users RENAME COLUMN nickname TO username"
 def table(direct):
     direct.cursor().execute("CREATE TABLE users (user_id bigint PRIMARY KEY, nickname varchar(100));"
                             "INSERT INTO users SELECT g, 'n' || g FROM generate_series(1, 1000) g")
-
-
-def until(what):
-    """Waits for something that must come; how long it takes is no matter."""
-    end = time.monotonic() + PATIENCE_S
-    while not what():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.05)
 
 
 class Background:

@@ -21,7 +21,7 @@ from certificates import Certificates
 from cluster import HOST
 from dialogue import DONE, B, C, D, E, P, Q, S, X, data, fail, startup
 from proxy import PATIENCE_S
-from relay import BACK, FORWARD, Relay
+from cutting import BACK, FORWARD, Relay
 from wire import TIMEOUT_S, error_fields
 
 SEED, CUTS = int(os.environ.get("SEGUE_SEED", "1")), int(os.environ.get("SEGUE_SOAK", "25"))

@@ -11,6 +11,7 @@ import pytest
 
 from cluster import HOST, PG_BIN, Cluster, free_port
 from proxy import PATIENCE_S, Segue
+from waiting import until
 
 
 class Standby(Cluster):
@@ -49,18 +50,9 @@ def standby(primary):
     # From here on what a client was told is committed is on the standby, too.
     primary.admin("ALTER SYSTEM SET synchronous_standby_names = '*'", "ALTER SYSTEM SET synchronous_commit = 'on'",
                   "SELECT pg_reload_conf()")
-    wait_for(lambda: one(primary, "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'") == 1)
+    until(lambda: one(primary, "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'") == 1)
     yield made
     made.destroy()
-
-
-def wait_for(condition):
-    tick = threading.Event()
-    for _ in range(PATIENCE_S * 20):
-        if condition():
-            return
-        tick.wait(0.05)
-    raise AssertionError("it never came to pass")
 
 
 def one(cluster, sql, database="postgres"):
@@ -109,7 +101,7 @@ def test_a_standby_is_promoted_under_load_in_the_middle_of_a_migration(primary, 
     conn.cursor().execute("CREATE TABLE users (user_id int PRIMARY KEY, nickname text);"
                           "INSERT INTO users SELECT g, '0' FROM generate_series(1, 20) g")
     conn.close()
-    wait_for(lambda: one(standby, f"SELECT count(*) FROM pg_database WHERE datname = '{database}'") == 1)
+    until(lambda: one(standby, f"SELECT count(*) FROM pg_database WHERE datname = '{database}'") == 1)
     both = f"host={HOST},{HOST} port={primary.port},{standby.port}"
     config = tmp_path / "segue.ini"
     config.write_text(f"[databases]\n* = {both} target_session_attrs=read-write\n"
@@ -130,15 +122,15 @@ def test_a_standby_is_promoted_under_load_in_the_middle_of_a_migration(primary, 
         writers = [Writer(segue, database, number, ("nickname", "username")[number % 2]) for number in range(1, 7)]
         for writer in writers:
             writer.start()
-        wait_for(lambda: min(writer.done for writer in writers) > 20)
+        until(lambda: min(writer.done for writer in writers) > 20)
         primary.stop(signal.SIGQUIT)  # as a crash
         standby.promote()
-        wait_for(lambda: not one(standby, "SELECT pg_is_in_recovery()"))
+        until(lambda: not one(standby, "SELECT pg_is_in_recovery()"))
         for writer in writers:
             writer.failed_over.set()
-        wait_for(lambda: min(writer.after for writer in writers) > 20)
+        until(lambda: min(writer.after for writer in writers) > 20)
         # The control connection has come back by itself, to the new primary, and the migration goes on.
-        wait_for(lambda: told(segue, "SWITCH m"))
+        until(lambda: told(segue, "SWITCH m"))
         segue.console.wait("m", "read_new")
         segue.console.contract("m")
         for writer in writers:

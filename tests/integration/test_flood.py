@@ -7,7 +7,6 @@ import random
 import socket
 import struct
 import threading
-import time
 
 import pytest
 
@@ -15,8 +14,9 @@ from cluster import HOST
 from dialogue import Dialogue, Q, X, raw, startup
 from fake import OK, READY
 from proxy import PATIENCE_S
-from relay import BACK, FORWARD
+from cutting import BACK, FORWARD
 from test_cuts import MAPPED, PLAIN, SETUP, Stage, quiet_again, what_is_open
+from waiting import until
 from wire import message
 
 SEED, SPOILT = int(os.environ.get("SEGUE_SEED", "1")), int(os.environ.get("SEGUE_SOAK", "4"))
@@ -55,13 +55,6 @@ class Torrent:
 
 def descriptors(segue):
     return len([fd for fd in os.listdir(f"/proc/{segue.process.pid}/fd")])
-
-
-def until(what, why):
-    deadline = time.monotonic() + PATIENCE_S
-    while not what():
-        assert time.monotonic() < deadline, why
-        time.sleep(0.05)
 
 
 def test_p51_many_clients_that_stop_reading(faked):

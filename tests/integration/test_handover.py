@@ -14,16 +14,10 @@ import pytest
 
 from cluster import HOST, PG_BIN, die_with_parent, free_port
 from proxy import BUILD, PATIENCE_S, Segue
+from waiting import until
 from wire import Wire, error_fields
 
 SHORT_CONNECTIONS = 3000 if os.environ.get("SEGUE_SOAK") else 700
-
-
-def until(condition):
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.02)
 
 
 @pytest.fixture

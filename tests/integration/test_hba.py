@@ -6,7 +6,6 @@ import signal
 import socket
 import ssl
 import subprocess
-import time
 
 import psycopg2
 import pytest
@@ -15,6 +14,7 @@ from certificates import Certificates, make_certificate
 from cluster import HBA, HOST, SCRAM_PASSWORD, SCRAM_USER
 from proxy import BUILD, PATIENCE_S, ConsoleError, psql
 from test_limits import startup
+from waiting import until
 from wire import error_fields
 
 SSL_REQUEST = b"\0\0\0\x08\x04\xd2\x16\x2f"
@@ -22,13 +22,6 @@ USERS = ["hba_a", "hba_b", "hba_c", "hba_rep"]
 GROUPS = ["hba_g", "hba_h"]
 FILES = int(os.environ.get("SEGUE_SOAK", "10"))
 SEED = int(os.environ.get("SEGUE_SEED", "7"))
-
-
-def until(condition, why):
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, why
-        time.sleep(0.05)
 
 
 def logs(segue, text):

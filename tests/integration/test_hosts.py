@@ -11,6 +11,7 @@ import pytest
 from cluster import HOST, free_port
 from fake import KEY, OK, READY, FakeServer, error
 from proxy import PATIENCE_S, Segue
+from waiting import until
 from wire import Wire, cstr, message
 
 
@@ -30,16 +31,7 @@ class FileSegue(Segue):
         before = self.log_text().count("reloaded")
         self.write(databases, settings)
         self.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: self.log_text().count("reloaded") > before)
-
-
-def wait_for(condition):
-    tick = threading.Event()
-    for _ in range(PATIENCE_S * 20):
-        if condition():
-            return
-        tick.wait(0.05)
-    raise AssertionError("it never came to pass")
+        until(lambda: self.log_text().count("reloaded") > before)
 
 
 @pytest.fixture
@@ -141,7 +133,7 @@ def test_a_reload_concerns_those_who_come_later(cluster, database, serve):
     # One that is not right changes nothing.
     segue.write("d = hots=nowhere")
     segue.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: "the configuration stays as it was" in segue.log_text())
+    until(lambda: "the configuration stays as it was" in segue.log_text())
     assert one(segue.connect("d"), "SELECT current_database()") == "postgres"
 
 
@@ -228,7 +220,7 @@ def test_a_client_waits_for_a_server_that_comes_back(serve):
     got = []
     thread = threading.Thread(target=lambda: got.append(Wire(segue.port, "d")))
     thread.start()
-    wait_for(lambda: "ready" in segue.log_text())
+    until(lambda: "ready" in segue.log_text())
     with socket.create_server((HOST, port)) as server:
         sock, _ = server.accept()
         head = sock.recv(4)
@@ -248,13 +240,13 @@ def test_load_is_balanced(fakes, serve):
                   f"d = host={HOST},{HOST} port={ports}")
     for _ in range(4):
         Wire(segue.port, "r").socket.close()
-    wait_for(lambda: [len(fake.results) for fake in servers] == [2, 2])
+    until(lambda: [len(fake.results) for fake in servers] == [2, 2])
     for _ in range(3):
         Wire(segue.port, "d").socket.close()
-    wait_for(lambda: [len(fake.results) for fake in servers] == [5, 2])
+    until(lambda: [len(fake.results) for fake in servers] == [5, 2])
     for _ in range(40):  # that all go one way comes about once in a million million
         Wire(segue.port, "x").socket.close()
-    wait_for(lambda: sum(len(fake.results) for fake in servers) == 47)
+    until(lambda: sum(len(fake.results) for fake in servers) == 47)
     assert min(len(servers[0].results) - 5, len(servers[1].results) - 2) > 0
 
 

@@ -10,20 +10,12 @@ import psycopg2
 import pytest
 
 from proxy import PATIENCE_S
+from waiting import until
 from wire import Wire, message
 
 LEASE = ["--set", "lease_ms=1500"]
 USERS = """CREATE TABLE users (user_id int PRIMARY KEY, nickname text);
            INSERT INTO users SELECT g, 'user' || g FROM generate_series(1, 100) g"""
-
-
-def wait_for(condition):
-    tick = threading.Event()
-    for _ in range(PATIENCE_S * 20):
-        if condition():
-            return
-        tick.wait(0.05)
-    raise AssertionError("it never came to pass")
 
 
 def run(conn, sql):
@@ -42,7 +34,7 @@ def pair(start_segue, database, direct):
     run(direct, USERS)
     second, first = (start_segue(control=database, options=LEASE) for _ in range(2))
     first.console.run("CREATE MIGRATION m ON users RENAME COLUMN nickname TO username")
-    wait_for(lambda: served(first) and served(second))
+    until(lambda: served(first) and served(second))
     return first, second
 
 
@@ -145,7 +137,7 @@ def test_a_stuck_control_connection_holds_statements_back_and_comes_back_by_itse
     console.run("START m")
     thread = threading.Thread(target=work)
     thread.start()
-    wait_for(lambda: refused)
+    until(lambda: refused)
     assert "lost touch" in str(refused[0])
     run(other, "COMMIT")
     console.wait("m", "verified")
@@ -168,7 +160,7 @@ def test_a_refused_statement_fails_its_transaction_and_its_batch(pair, direct):
     for pid in backends:
         stop(pid)
     try:
-        wait_for(lambda: one(direct, "SELECT bool_or(expires_at < clock_timestamp()) FROM segue.proxy"))
+        until(lambda: one(direct, "SELECT bool_or(expires_at < clock_timestamp()) FROM segue.proxy"))
         with pytest.raises(psycopg2.errors.CannotConnectNow):  # pylint: disable=no-member
             run(psycopg, "SELECT 1")
         with pytest.raises(psycopg2.errors.InFailedSqlTransaction):  # pylint: disable=no-member
@@ -185,7 +177,7 @@ def test_a_refused_statement_fails_its_transaction_and_its_batch(pair, direct):
     finally:
         for pid in backends:
             resume(pid)
-    wait_for(lambda: one_of(wire) == "1")
+    until(lambda: one_of(wire) == "1")
     rows = run(direct, "SELECT nickname FROM users WHERE user_id IN (9, 10) ORDER BY user_id").fetchall()
     assert rows == [("user9",), ("user10",)]
     wire.close()

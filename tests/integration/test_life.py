@@ -11,14 +11,8 @@ import pytest
 
 from cluster import HOST, PG_BIN
 from proxy import PATIENCE_S, ConsoleError
+from waiting import until
 from wire import Wire, cstr, error_fields, message
-
-
-def until(condition):
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.02)
 
 
 def is_silent(wire, seconds=0.15):

@@ -8,7 +8,6 @@ import signal
 import socket
 import struct
 import subprocess
-import time
 import urllib.error
 import urllib.request
 
@@ -19,6 +18,7 @@ import exposition
 from certificates import Certificates
 from cluster import HOST, die_with_parent, free_port
 from proxy import BUILD, PATIENCE_S, ROOT
+from waiting import until
 from wire import Wire
 
 CREATE = "CREATE MIGRATION m ON users RENAME COLUMN nickname TO username"
@@ -61,14 +61,6 @@ def start_http(start_segue):
         options = arguments.pop("options", [])
         return start_segue(options=[*options, "--http", f"{HOST}:{port}"], **arguments), Http(port)
     return start
-
-
-def until(what):
-    end = time.monotonic() + PATIENCE_S
-    while not (got := what()):
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.02)
-    return got
 
 
 # ---- Metrics ----

@@ -9,14 +9,14 @@ import socket
 import struct
 import subprocess
 import threading
-import time
 
 import psycopg2
 import pytest
 
 from certificates import Certificates
 from cluster import HOST, die_with_parent, free_port
-from proxy import PATIENCE_S, ROOT, psql
+from proxy import ROOT, psql
+from waiting import until
 from wire import Wire, message
 
 SOCKET = ["type", "user", "database", "replication", "state", "addr", "port", "local_addr", "local_port", "connect_time",
@@ -65,14 +65,6 @@ def only(rows, **wanted):
     found = [row for row in rows if all(row[name] == value for name, value in wanted.items())]
     assert len(found) == 1, (wanted, rows)
     return found[0]
-
-
-def until(what):
-    end = time.monotonic() + PATIENCE_S
-    while not (got := what()):
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.02)
-    return got
 
 
 # ---- Columns ----
