@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -14,37 +13,22 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
-)
 
-const first = 1_000_000
+	"segue/drivers/script"
+)
 
 var (
 	column string
 	ctx    = context.Background()
 )
 
-func say(step string, values ...any) {
-	fmt.Print(step)
-	for _, value := range values {
-		fmt.Printf(" %q", fmt.Sprint(value))
-	}
-	fmt.Println()
-}
-
-func must(err error) {
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-}
-
 func failing(step string, err error) {
 	var told *pgconn.PgError
 	if errors.As(err, &told) {
-		say(step, told.Code, told.Message, told.Position)
+		script.Say(step, told.Code, told.Message, told.Position)
 		return
 	}
-	say(step, err)
+	script.Say(step, err)
 }
 
 func exec(conn *pgx.Conn, sql string, values ...any) error {
@@ -59,26 +43,26 @@ func statements(conn *pgx.Conn) {
 	var b []byte
 	var a []string
 	var null *bool
-	must(conn.QueryRow(ctx, "SELECT $1::int, $2::text, $3::float8, $4::bytea, $5::text[], $6::bool", 7, "héllo ' \\ $1", 1.5,
+	script.Must(conn.QueryRow(ctx, "SELECT $1::int, $2::text, $3::float8, $4::bytea, $5::text[], $6::bool", 7, "héllo ' \\ $1", 1.5,
 		[]byte{0, 1, 255}, []string{"x", "y"}, nil).Scan(&i, &t, &f, &b, &a, &null))
-	say("types", i, t, f, b, a, null)
+	script.Say("types", i, t, f, b, a, null)
 	for k := 1; k <= 12; k++ {
 		rows, err := conn.Query(ctx, "SELECT "+column+", city FROM users WHERE user_id = $1", k)
-		must(err)
+		script.Must(err)
 		maps, err := pgx.CollectRows(rows, pgx.RowToMap)
-		must(err)
-		say("read", maps[0][column], maps[0]["city"])
+		script.Must(err)
+		script.Say("read", maps[0][column], maps[0]["city"])
 	}
 	var name string
-	must(conn.QueryRow(ctx, "INSERT INTO users (user_id, "+column+") VALUES ($1, $2) RETURNING "+column, first, "first").Scan(&name))
-	say("insert", name)
+	script.Must(conn.QueryRow(ctx, "INSERT INTO users (user_id, "+column+") VALUES ($1, $2) RETURNING "+column, script.First, "first").Scan(&name))
+	script.Say("insert", name)
 	for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeSimpleProtocol, pgx.QueryExecModeExec,
 		pgx.QueryExecModeDescribeExec, pgx.QueryExecModeCacheDescribe} {
-		tag, err := conn.Exec(ctx, "UPDATE users SET "+column+" = "+column+" || $1 WHERE user_id = $2", mode, "!", first)
-		must(err)
-		say("update", tag)
+		tag, err := conn.Exec(ctx, "UPDATE users SET "+column+" = "+column+" || $1 WHERE user_id = $2", mode, "!", script.First)
+		script.Must(err)
+		script.Say("update", tag)
 	}
-	failing("duplicate", exec(conn, "INSERT INTO users (user_id, "+column+") VALUES ($1, 'x')", first))
+	failing("duplicate", exec(conn, "INSERT INTO users (user_id, "+column+") VALUES ($1, 'x')", script.First))
 	failing("syntax", exec(conn, "SELECT "+column+" FRM users"))
 	failing("no column", exec(conn, "SELECT "+column+", nothing FROM users WHERE user_id = $1", 1))
 }
@@ -86,97 +70,98 @@ func statements(conn *pgx.Conn) {
 func pipelines(conn *pgx.Conn) {
 	batch := &pgx.Batch{}
 	for n := 1; n < 500; n++ {
-		batch.Queue("INSERT INTO users (user_id, "+column+") VALUES ($1, $2)", first+n, fmt.Sprint("many ", n))
+		batch.Queue("INSERT INTO users (user_id, "+column+") VALUES ($1, $2)", script.First+n, fmt.Sprint("many ", n))
 	}
 	batch.Queue("SELECT count(*) FROM users WHERE "+column+" LIKE $1", "many %")
 	results := conn.SendBatch(ctx, batch)
 	for n := 1; n < 500; n++ {
 		_, err := results.Exec()
-		must(err)
+		script.Must(err)
 	}
 	var count int
-	must(results.QueryRow().Scan(&count))
-	must(results.Close())
-	say("batch", count)
+	script.Must(results.QueryRow().Scan(&count))
+	script.Must(results.Close())
+	script.Say("batch", count)
 	broken := &pgx.Batch{}
 	broken.Queue("UPDATE users SET "+column+" = 'never' WHERE user_id = $1", 2)
 	broken.Queue("SELECT 1/$1::int", 0)
 	broken.Queue("SELECT " + column + " FROM users WHERE user_id = 2")
 	failing("broken batch", conn.SendBatch(ctx, broken).Close())
 	var name string
-	must(conn.QueryRow(ctx, "SELECT "+column+" FROM users WHERE user_id = 2").Scan(&name))
-	say("after it", name)
+	script.Must(conn.QueryRow(ctx, "SELECT "+column+" FROM users WHERE user_id = 2").Scan(&name))
+	script.Say("after it", name)
 }
 
 func transactions(conn *pgx.Conn) {
 	tx, err := conn.Begin(ctx)
-	must(err)
+	script.Must(err)
 	_, err = tx.Exec(ctx, "UPDATE users SET "+column+" = 'gone' WHERE user_id = 1")
-	must(err)
+	script.Must(err)
 	inner, err := tx.Begin(ctx)
-	must(err)
+	script.Must(err)
 	_, err = inner.Exec(ctx, "SELECT 1/$1::int", 0)
 	failing("in transaction", err)
 	_, err = inner.Exec(ctx, "SELECT 1")
 	failing("aborted", err)
-	must(inner.Rollback(ctx))
+	script.Must(inner.Rollback(ctx))
 	var name string
-	must(tx.QueryRow(ctx, "SELECT "+column+" FROM users WHERE user_id = 1").Scan(&name))
-	say("after savepoint", name)
-	must(tx.Rollback(ctx))
+	script.Must(tx.QueryRow(ctx, "SELECT "+column+" FROM users WHERE user_id = 1").Scan(&name))
+	script.Say("after savepoint", name)
+	script.Must(tx.Rollback(ctx))
 
 	copied, err := conn.CopyFrom(ctx, pgx.Identifier{"users"}, []string{"user_id", column},
-		pgx.CopyFromSlice(2000, func(n int) ([]any, error) { return []any{first + 1000 + n, fmt.Sprint("copied ", n)}, nil }))
-	must(err)
-	say("copied", copied)
+		pgx.CopyFromSlice(2000, func(n int) ([]any, error) { return []any{script.First + 1000 + n, fmt.Sprint("copied ", n)}, nil }))
+	script.Must(err)
+	script.Say("copied", copied)
 	var out bytes.Buffer
 	tag, err := conn.PgConn().CopyTo(ctx, &out, "COPY (SELECT user_id, "+column+" FROM users WHERE user_id >= 1002990) TO STDOUT")
-	must(err)
-	say("copy out", tag, out.String())
+	script.Must(err)
+	script.Say("copy out", tag, out.String())
 }
 
 func asides(conn *pgx.Conn, url string) {
-	must(exec(conn, "LISTEN told"))
-	must(exec(conn, "NOTIFY told, 'something'"))
+	script.Must(exec(conn, "LISTEN told"))
+	script.Must(exec(conn, "NOTIFY told, 'something'"))
 	told, err := conn.WaitForNotification(ctx)
-	must(err)
-	say("notify", told.Channel, told.Payload)
+	script.Must(err)
+	script.Say("notify", told.Channel, told.Payload)
 	cancelled := make(chan error)
 	go func() {
 		time.Sleep(300 * time.Millisecond)
 		cancelled <- conn.PgConn().CancelRequest(ctx)
 	}()
 	failing("cancel", exec(conn, "SELECT pg_sleep(60)"))
-	must(<-cancelled)
+	script.Must(<-cancelled)
 	var large string
-	must(conn.QueryRow(ctx, "SELECT repeat('x', 3000000) || $1::text", strings.Repeat("y", 1_000_000)).Scan(&large))
-	say("large", len(large))
+	script.Must(conn.QueryRow(ctx, "SELECT repeat('x', 3000000) || $1::text", strings.Repeat("y", 1_000_000)).Scan(&large))
+	script.Say("large", len(large))
 	pool, err := pgxpool.New(ctx, url)
-	must(err)
+	script.Must(err)
 	var group sync.WaitGroup
 	names := make([]string, 100)
 	for k := range names {
 		group.Add(1)
 		go func(k int) {
 			defer group.Done()
-			must(pool.QueryRow(ctx, "SELECT "+column+" FROM users WHERE user_id = $1", k+1).Scan(&names[k]))
+			script.Must(pool.QueryRow(ctx, "SELECT "+column+" FROM users WHERE user_id = $1", k+1).Scan(&names[k]))
 		}(k)
 	}
 	group.Wait()
 	pool.Close()
-	say("together", names)
-	tag, err := conn.Exec(ctx, "DELETE FROM users WHERE user_id BETWEEN $1 AND $2", first+1, first+250)
-	must(err)
-	say("delete", tag)
+	script.Say("together", names)
+	tag, err := conn.Exec(ctx, "DELETE FROM users WHERE user_id BETWEEN $1 AND $2", script.First+1, script.First+250)
+	script.Must(err)
+	script.Say("delete", tag)
 }
 
 func main() {
-	column = os.Args[2]
-	conn, err := pgx.Connect(ctx, os.Args[1])
-	must(err)
+	var url string
+	url, column = script.Arguments()
+	conn, err := pgx.Connect(ctx, url)
+	script.Must(err)
 	statements(conn)
 	pipelines(conn)
 	transactions(conn)
-	asides(conn, os.Args[1])
-	must(conn.Close(ctx))
+	asides(conn, url)
+	script.Must(conn.Close(ctx))
 }
