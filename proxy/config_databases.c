@@ -8,7 +8,6 @@
 
 #include <ctype.h>
 #include <libpq-fe.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,22 +15,9 @@
 struct reader {
     struct sg_config_database *entry;
     struct sg_arena *arena;
-    bool of_program, is_good;
-    void (*tell)(void *arg, const char *message);
-    void *arg;
+    bool of_program;
+    struct sg_fault_listener faults;
 };
-
-static void object(struct reader *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static void object(struct reader *r, const char *fmt, ...) {
-    char message[300];
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(message, sizeof(message), fmt, args);
-    va_end(args);
-    r->is_good = false;
-    r->tell(r->arg, message);
-}
 
 /* ---- One key ---- */
 
@@ -71,13 +57,13 @@ static void unknown_key(struct reader *r, const char *key) {
     const char *why = objection_to(key);
     int near = sg_database_key_nearest(key);
     if (why)
-        object(r, "%s: %s", key, why);
+        sg_fault_tell(&r->faults, "%s: %s", key, why);
     else if (is_libpqs)
-        object(r, "%s has no meaning here", key);
+        sg_fault_tell(&r->faults, "%s has no meaning here", key);
     else if (near >= 0)
-        object(r, "unknown key \"%s\"; did you mean \"%s\"?", key, sg_database_key_name((size_t)near));
+        sg_fault_tell(&r->faults, "unknown key \"%s\"; did you mean \"%s\"?", key, sg_database_key_name((size_t)near));
     else
-        object(r, "unknown key \"%s\"", key);
+        sg_fault_tell(&r->faults, "unknown key \"%s\"", key);
 }
 
 static void set(struct reader *r, const char *key, const char *value) {
@@ -91,7 +77,7 @@ static void set(struct reader *r, const char *key, const char *value) {
     if (i < 0)
         unknown_key(r, key);
     else if (!sg_database_key_store(r->entry, r->arena, (size_t)i, value, why, sizeof(why)))
-        object(r, "%s: %s", key, why);
+        sg_fault_tell(&r->faults, "%s: %s", key, why);
 }
 
 /* ---- keyword = value ---- */
@@ -126,12 +112,12 @@ static void read_pairs(struct reader *r, const char *at) {
         const char *key = sg_arena_strndup(r->arena, at, len), *value;
         at = skip_space(at + len);
         if (len == 0 || *at != '=') {
-            object(r, "missing \"=\" after \"%s\"", key);
+            sg_fault_tell(&r->faults, "missing \"=\" after \"%s\"", key);
             return;
         }
         at = read_value(r, skip_space(at + 1), &value);
         if (!at) {
-            object(r, "the quoted value of %s has no end", key);
+            sg_fault_tell(&r->faults, "the quoted value of %s has no end", key);
             return;
         }
         set(r, key, value);
@@ -144,7 +130,7 @@ static void read_uri(struct reader *r, const char *uri) {
     if (!options) {
         if (why)
             why[strcspn(why, "\n")] = '\0';
-        object(r, "%s", why ? why : "out of memory");
+        sg_fault_tell(&r->faults, "%s", why ? why : "out of memory");
     }
     for (const PQconninfoOption *o = options; o && o->keyword; o++)
         if (o->val)
@@ -168,7 +154,7 @@ static void check_ports(struct reader *r, const char *list) {
         char *end;
         long port = strtol(at, &end, 10);
         if (len > 0 && (!isdigit((unsigned char)*at) || end != at + len || port < 1 || port > 65535))
-            object(r, "port: \"%.*s\" is not a port number", (int)(len < 40 ? len : 40), at);
+            sg_fault_tell(&r->faults, "port: \"%.*s\" is not a port number", (int)(len < 40 ? len : 40), at);
         if (!at[len])
             break;
         at += len + 1;
@@ -180,21 +166,23 @@ static void check_entry(struct reader *r) {
     const char *hosts = e->hostaddr[0] ? e->hostaddr : e->host;
     enum sg_tls_mode mode;
     if (e->host[0] && e->hostaddr[0] && count(e->host) != count(e->hostaddr))
-        object(r, "%zu host names, but %zu of hostaddr", count(e->host), count(e->hostaddr));
+        sg_fault_tell(&r->faults, "%zu host names, but %zu of hostaddr", count(e->host), count(e->hostaddr));
     if (count(e->port) > 1 && count(e->port) != count(hosts))
-        object(r, "%zu ports, but %zu hosts", count(e->port), count(hosts));
+        sg_fault_tell(&r->faults, "%zu ports, but %zu hosts", count(e->port), count(hosts));
     if (count(hosts) > SG_HOSTS_MAX)
-        object(r, "more than %d hosts", SG_HOSTS_MAX);
+        sg_fault_tell(&r->faults, "more than %d hosts", SG_HOSTS_MAX);
     check_ports(r, e->port);
     if (e->sslmode[0] && !sg_tls_mode_from_name(e->sslmode, &mode))
-        object(r, "sslmode: \"%s\" is not one of disable, allow, prefer, require, verify-ca, verify-full", e->sslmode);
+        sg_fault_tell(&r->faults,
+                      "sslmode: \"%s\" is not one of disable, allow, prefer, require, verify-ca, verify-full",
+                      e->sslmode);
     if (strcmp(e->dbname, "segue") == 0)
-        object(r, "dbname: \"segue\" is the console's own name");
+        sg_fault_tell(&r->faults, "dbname: \"segue\" is the console's own name");
 }
 
 bool sg_config_database_read(struct sg_config_database *entry, struct sg_arena *arena, const char *conninfo,
                              bool of_program, void (*tell)(void *arg, const char *message), void *arg) {
-    struct reader r = {entry, arena, of_program, true, tell, arg};
+    struct reader r = {entry, arena, of_program, {tell, arg, false}};
     char why[200];
     for (size_t i = 0; i < sg_database_keys(); i++)
         if (!sg_database_key_store(entry, arena, i, sg_database_key_default(i), why, sizeof(why)))
@@ -205,7 +193,7 @@ bool sg_config_database_read(struct sg_config_database *entry, struct sg_arena *
     else
         read_pairs(&r, conninfo);
     check_entry(&r);
-    return r.is_good;
+    return !r.faults.has_heard;
 }
 
 const struct sg_config_database *sg_config_database_find(const struct sg_config *config, const char *name) {

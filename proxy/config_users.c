@@ -2,35 +2,20 @@
 #include "proxy/config.h"
 
 #include <ctype.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct reader {
     struct sg_config_user *user;
-    bool is_good;
-    void (*tell)(void *arg, const char *message);
-    void *arg;
+    struct sg_fault_listener faults;
 };
-
-static void object(struct reader *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static void object(struct reader *r, const char *fmt, ...) {
-    char message[300];
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(message, sizeof(message), fmt, args);
-    va_end(args);
-    r->is_good = false;
-    r->tell(r->arg, message);
-}
 
 static void set_most(struct reader *r, const char *key, const char *value) {
     char *end;
     long most = strtol(value, &end, 10);
     if (!isdigit((unsigned char)value[0]) || *end || most > SG_LIMIT_MAX)
-        object(r, "%s: \"%s\" is not a number from 0 to %d", key, value, SG_LIMIT_MAX);
+        sg_fault_tell(&r->faults, "%s: \"%s\" is not a number from 0 to %d", key, value, SG_LIMIT_MAX);
     else
         r->user->max_user_connections = most;
 }
@@ -54,22 +39,23 @@ static void set(struct reader *r, const char *key, const char *value) {
     if (strcmp(key, "max_user_connections") == 0 || strcmp(key, "max_user_client_connections") == 0)
         set_most(r, key, value);
     else if (strcmp(key, "pool_mode") == 0 && strcmp(value, "session") != 0)
-        object(r, "pool_mode: \"%s\" is not session: a client has a server session of its own, always", value);
+        sg_fault_tell(&r->faults, "pool_mode: \"%s\" is not session: a client has a server session of its own, always",
+                      value);
     else if (why)
-        object(r, "%s %s", key, why);
+        sg_fault_tell(&r->faults, "%s %s", key, why);
     else if (strcmp(key, "pool_mode") != 0)
-        object(r, "unknown key \"%s\"; a user has max_user_connections", key);
+        sg_fault_tell(&r->faults, "unknown key \"%s\"; a user has max_user_connections", key);
 }
 
 bool sg_config_user_read(struct sg_config_user *user, struct sg_arena *arena, const char *text,
                          void (*tell)(void *arg, const char *message), void *arg) {
-    struct reader r = {user, true, tell, arg};
+    struct reader r = {user, {tell, arg, false}};
     user->max_user_connections = -1;
     for (char *at = sg_arena_strdup(arena, text); *(at += strspn(at, " \t"));) {
         char *key = at, *equals = key + strcspn(key, "= \t");
         char *value = equals + strspn(equals, " \t");
         if (key == equals || *value != '=') {
-            object(&r, "missing \"=\" after \"%.*s\"", (int)(equals - key), key);
+            sg_fault_tell(&r.faults, "missing \"=\" after \"%.*s\"", (int)(equals - key), key);
             break;
         }
         value += 1 + strspn(value + 1, " \t");
@@ -79,5 +65,5 @@ bool sg_config_user_read(struct sg_config_user *user, struct sg_arena *arena, co
             *at++ = '\0';
         set(&r, key, value);
     }
-    return r.is_good;
+    return !r.faults.has_heard;
 }

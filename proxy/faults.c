@@ -88,3 +88,13 @@ void sg_config_faults_sort(struct sg_config_faults *faults, size_t from) {
         list[i] = places[i].fault;
     free(places);
 }
+
+void sg_fault_tell(struct sg_fault_listener *listener, const char *fmt, ...) {
+    char message[sizeof(((struct sg_config_fault *)NULL)->message)];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(message, sizeof(message), fmt, args);
+    va_end(args);
+    listener->has_heard = true;
+    listener->tell(listener->arg, message);
+}

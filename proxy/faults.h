@@ -20,6 +20,14 @@ struct sg_config_faults {
     size_t len, cap;
 };
 
+/* Who hears what is wrong with a piece of a file from a reader that does not know where the piece stands. */
+struct sg_fault_listener {
+    void (*tell)(void *arg, const char *message);
+    void *arg;
+    bool has_heard;
+};
+void sg_fault_tell(struct sg_fault_listener *listener, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
 /* file is copied; NULL: the command line. */
 void sg_config_faults_add(struct sg_config_faults *faults, const char *file, int line, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
