@@ -88,8 +88,7 @@ struct sg_session {
     bool is_server_cut;          /* the client died inside a message: nothing more is written to the server */
     bool is_client_eof;
     bool is_server_known; /* its first message was one that a PostgreSQL server begins with */
-    bool
-        is_server_error; /* the server's last message was that it ends the session: if it closes now, it has said why */
+    bool is_server_error; /* its last message was that it ends the session: if it closes now, it has said why */
     bool is_stalled;
     bool is_paused, is_pausing, is_held; /* pause.h */
     uint32_t stalled_until;              /* as many expectations at most are left */
@@ -101,18 +100,18 @@ struct sg_session {
     bool is_copy_in;           /* the server reads COPY data and ignores Sync */
     bool is_answered;          /* the server has said something about a statement since the last ReadyForQuery */
     bool is_batch_start;       /* the last message with a reply was a Sync or Query: the next begins a batch */
-    uint64_t batch;            /* counts those */
     bool is_unsynced;          /* messages of the extended protocol were sent, and no Sync since */
+    uint64_t batch;            /* counts the batches */
     uint64_t waiting_since_ns; /* 0: the client waits for nothing */
     struct sg_trace trace;
     uint64_t since_ms;   /* of the loop: when the session last became busy, or idle */
     bool is_overdue;     /* what runs has been cancelled for its time */
     bool is_replicating; /* CopyBoth: never idle, never done */
+    bool has_snapshots;  /* it is on the control database: its statements may be rewritten */
 
     struct sg_who *who; /* session_notes.h; NULL until the StartupMessage, and for the console */
 
-    /* Rewriting: only on the control database. */
-    bool has_snapshots;
+    /* Rewriting. */
     struct sg_installed *pin; /* from the first message of a transaction until it has ended */
     struct sg_session *pin_next, *pin_prev;
     struct sg_statements statements;
@@ -120,6 +119,7 @@ struct sg_session {
     bool has_prepared_sql;             /* a Parse may have been of SQL that makes, runs or ends prepared statements */
     bool has_unseen;                   /* SQL may have made a statement that is not remembered */
     bool is_clearing;                  /* every prepared statement is about to end: what uses one waits */
+    bool has_key;                      /* to cancel with */
     struct sg_buf renewal_error;       /* why a statement could not be renewed for the Query behind it */
     struct {                           /* session_copy.c */
         struct sg_copy_stream *stream; /* through which CopyData go; NULL: forwarded as they are */
@@ -134,20 +134,20 @@ struct sg_session {
     } reported;
     struct sg_facts facts; /* session_facts.c */
     struct sg_probe probe;
-    bool has_facts_begun;
     struct { /* session_lease.c */
         int64_t since_ms;
         bool is_waiting, is_refusing; /* for the lease to be back; it took too long */
         bool is_passing;              /* what has passed the gate is about to be written */
     } lease;
-    bool has_suspects;           /* some prepared text may change what names mean: it matters which one is bound */
     enum sg_effect bound_effect; /* of what is bound to the portals there may be */
+    bool has_suspects;           /* some prepared text may change what names mean: it matters which one is bound */
+    bool has_facts_begun;
 
-    bool has_key;
+    /* BackendKeyData. */
     uint16_t key_bytes;
     uint32_t key_pid;
-    uint8_t *long_key; /* protocol 3.2 */
     uint8_t key[4];
+    uint8_t *long_key;                /* protocol 3.2 */
     struct sg_session *key_next;      /* in sg_keys */
     struct sg_session_cancel *cancel; /* session_cancel.c; NULL: none is under way */
 };
@@ -191,11 +191,9 @@ void sg_session_read_client(struct sg_session *s, bool on);
 bool sg_session_is_idle(const struct sg_session *s);
 /* Of s->timer: a login, a last word, or a client that is held has had its time. */
 void sg_session_time_up(uv_timer_t *timer);
-/* What stopped the client's messages may be over. */
-void sg_session_unstall(struct sg_session *s);
 /* From a handler of client messages: take no more until as few expectations are left. */
 enum sg_verdict sg_session_stall(struct sg_session *s, uint32_t until);
-/* Not from a handler: looks at what waits again. */
+/* What stopped the client's messages may be over. Not from a handler: looks at what waits again. */
 void sg_session_unstall(struct sg_session *s);
 
 /* The flows' tables (session_client.c, session_server.c); owner is the session. */
