@@ -157,7 +157,7 @@ struct sg_handover *sg_handover_open(uv_loop_t *loop, const char *path, const st
     if (!handover)
         abort();
     handover->events = *events;
-    strcpy(handover->path, address.sun_path);
+    memcpy(handover->path, address.sun_path, sizeof(handover->path));
     handover->door_fd = fd;
     handover->guest_fd = -1;
     handover->handles = 1;

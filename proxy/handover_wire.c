@@ -1,5 +1,6 @@
 #include "proxy/handover_wire.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -9,10 +10,8 @@
 
 bool sg_handover_address(const char *path, struct sockaddr_un *ret_address) {
     *ret_address = (struct sockaddr_un){.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof(ret_address->sun_path))
-        return false;
-    strcpy(ret_address->sun_path, path);
-    return true;
+    int len = snprintf(ret_address->sun_path, sizeof(ret_address->sun_path), "%s", path);
+    return len >= 0 && (size_t)len < sizeof(ret_address->sun_path);
 }
 
 bool sg_handover_send(int fd, const char *words, const struct sg_sockets *sockets) {

@@ -264,7 +264,7 @@ static void start_timer(struct sg_dial *dial) {
     if (!route) {
         return; /* whoever dials one address has a timer of his own */
     }
-    uint64_t left = left_ms(route), share = left;
+    uint64_t left = left_ms(route), share;
     if (route->upstream->connect_timeout_ms > 0) {
         share = route->upstream->connect_timeout_ms < left ? route->upstream->connect_timeout_ms : left;
     } else if (route->until_ms != UINT64_MAX) {

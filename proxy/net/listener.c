@@ -95,7 +95,7 @@ static bool bind_and_listen(int fd, const struct sockaddr *address, socklen_t le
 
 /* Fills port and address in from the first socket. */
 static void note_address(struct sg_listener *listener, int fd) {
-    struct sockaddr_storage bound;
+    struct sockaddr_storage bound = {0};
     socklen_t len = sizeof(bound);
     char host[INET6_ADDRSTRLEN];
     char port[8];

@@ -543,7 +543,7 @@ void sg_session_release(struct sg_session *s) {
 /* ---- Beginning ---- */
 
 static bool open_client(struct sg_session *s, int fd) {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t len = sizeof(address);
     s->is_unix = getsockname(fd, (struct sockaddr *)&address, &len) == 0 && address.ss_family == AF_UNIX;
     int rc;

@@ -118,7 +118,7 @@ static void on_user(void *arg, const char *name) {
         refuse_identity(step, "the system does not know the user at the other end");
         return;
     }
-    strcpy(step->name, name);
+    memcpy(step->name, name, strlen(name) + 1);
     check(step);
 }
 

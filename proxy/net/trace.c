@@ -30,13 +30,13 @@ static struct sg_endpoint endpoint_of(const struct sockaddr_storage *address, in
 }
 
 static struct sg_endpoint peer_of(int fd) {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t len = sizeof(address);
     return endpoint_of(&address, getpeername(fd, (struct sockaddr *)&address, &len));
 }
 
 static struct sg_endpoint name_of(int fd) {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t len = sizeof(address);
     return endpoint_of(&address, getsockname(fd, (struct sockaddr *)&address, &len));
 }
