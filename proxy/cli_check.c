@@ -2,7 +2,7 @@
 #include "proxy/auth/auth.h"
 #include "proxy/auth/userlist.h"
 #include "proxy/cli.h"
-#include "proxy/config_hba.h"
+#include "proxy/config/hba.h"
 
 #include <getopt.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* segue serve: from the command line to a config; serve.c does the rest. */
 #include "proxy/cli.h"
-#include "proxy/config.h"
-#include "proxy/serve.h"
+#include "proxy/config/config.h"
+#include "proxy/process/serve.h"
 
 #include <getopt.h>
 #include <stdio.h>

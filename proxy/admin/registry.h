@@ -7,7 +7,7 @@
 
 #include "proxy/admin/console.h"
 #include "proxy/admin/session.h"
-#include "proxy/config.h"
+#include "proxy/config/config.h"
 
 #include <pthread.h>
 

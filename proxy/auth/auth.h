@@ -7,7 +7,7 @@
 #define SEGUE_AUTH_AUTH_H
 
 #include "method.h"
-#include "proxy/faults.h"
+#include "proxy/config/faults.h"
 #include "secret.h"
 
 struct sg_hba;

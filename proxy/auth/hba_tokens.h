@@ -13,7 +13,7 @@
 #define SEGUE_AUTH_HBA_TOKENS_H
 
 #include "pattern.h"
-#include "proxy/faults.h"
+#include "proxy/config/faults.h"
 #include "segue/arena.h"
 
 struct sg_hba_token {

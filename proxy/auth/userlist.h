@@ -10,7 +10,7 @@
 #ifndef SEGUE_AUTH_USERLIST_H
 #define SEGUE_AUTH_USERLIST_H
 
-#include "proxy/faults.h"
+#include "proxy/config/faults.h"
 #include "secret.h"
 
 struct sg_userlist;

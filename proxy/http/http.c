@@ -7,7 +7,7 @@
  */
 #include "proxy/http/http.h"
 
-#include "proxy/config.h"
+#include "proxy/config/config.h"
 #include "proxy/http/api.h"
 #include "proxy/http/health.h"
 #include "proxy/http/metrics.h"

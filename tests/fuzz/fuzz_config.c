@@ -5,7 +5,7 @@
  * fault's line is one of the file; what was read, written as SHOW CONFIG shows it, is read as the same.
  */
 #include "check.h"
-#include "proxy/config.h"
+#include "proxy/config/config.h"
 
 #include <string.h>
 

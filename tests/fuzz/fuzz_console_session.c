@@ -6,7 +6,7 @@
  */
 #include "check.h"
 #include "proxy/admin/console.h"
-#include "proxy/config.h"
+#include "proxy/config/config.h"
 #include "proxy/log.h"
 #include "proxy/net/hub.h"
 #include "segue/protocol.h"

@@ -1,5 +1,5 @@
 /* The config file: cases in config/, and what no file can show. */
-#include "proxy/config.h"
+#include "proxy/config/config.h"
 #include "text_file.h"
 
 #include <criterion/criterion.h>

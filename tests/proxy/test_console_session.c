@@ -3,7 +3,7 @@
  * Answers are compared as text: a letter for each message, with what matters of its body in brackets.
  */
 #include "proxy/admin/console.h"
-#include "proxy/config.h"
+#include "proxy/config/config.h"
 #include "proxy/log.h"
 #include "proxy/net/hub.h"
 #include "segue/protocol.h"

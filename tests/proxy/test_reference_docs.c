@@ -3,7 +3,7 @@
  * two marks. With SEGUE_UPDATE=1 the tables are written anew; otherwise they must be there word for word.
  */
 #include "proxy/admin/command.h"
-#include "proxy/config.h"
+#include "proxy/config/config.h"
 #include "text_file.h"
 
 #include <criterion/criterion.h>

@@ -3,7 +3,7 @@
 #ifndef SEGUE_SERVE_CONFIG_H
 #define SEGUE_SERVE_CONFIG_H
 
-#include "proxy/config.h"
+#include "proxy/config/config.h"
 #include "proxy/net/server.h"
 
 /* Fills in what comes from the config; the caller sets control_database, hub and console. Reads certificates. Texts are

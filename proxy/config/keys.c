@@ -1,5 +1,5 @@
 /* The keys as a table: their values from text and back. What a file looks like is config.c's matter. */
-#include "proxy/config.h"
+#include "proxy/config/config.h"
 
 #include <ctype.h>
 #include <errno.h>

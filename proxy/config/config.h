@@ -7,9 +7,9 @@
 #ifndef SEGUE_CONFIG_H
 #define SEGUE_CONFIG_H
 
-#include "proxy/config_keys.h"
-#include "proxy/database_keys.h"
-#include "proxy/faults.h"
+#include "proxy/config/database_keys.h"
+#include "proxy/config/faults.h"
+#include "proxy/config/keys.h"
 #include "segue/arena.h"
 #include "segue/limits.h"
 #include "segue/rewrite.h"

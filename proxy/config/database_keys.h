@@ -1,7 +1,7 @@
 /*
  * Every key of an entry of [databases], once: the struct, the parser and docs/config.md are made from this list.
  *
- * X(kind, name, default, low, high, doc)     kinds, bounds and defaults as in config_keys.h; all are taken up by a
+ * X(kind, name, default, low, high, doc)     kinds, bounds and defaults as in keys.h; all are taken up by a
  * reload
  *
  * The names are libpq's and PgBouncer's; the meaning is libpq's wherever both have one.

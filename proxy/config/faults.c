@@ -1,4 +1,4 @@
-#include "proxy/faults.h"
+#include "proxy/config/faults.h"
 
 #include <stdarg.h>
 #include <stdlib.h>

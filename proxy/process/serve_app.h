@@ -4,8 +4,8 @@
 #ifndef SEGUE_SERVE_APP_H
 #define SEGUE_SERVE_APP_H
 
-#include "proxy/handover.h"
-#include "proxy/serve.h"
+#include "proxy/process/handover.h"
+#include "proxy/process/serve.h"
 
 #include <stdatomic.h>
 #include <uv.h>

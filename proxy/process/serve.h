@@ -5,7 +5,7 @@
 #ifndef SEGUE_SERVE_H
 #define SEGUE_SERVE_H
 
-#include "proxy/config.h"
+#include "proxy/config/config.h"
 
 /* Reads the configuration again, for HUP: NULL and faults when it is bad. */
 typedef struct sg_config *sg_serve_reload(void *arg, struct sg_config_faults *faults);

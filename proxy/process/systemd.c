@@ -1,4 +1,4 @@
-#include "proxy/systemd.h"
+#include "proxy/process/systemd.h"
 
 #include <fcntl.h>
 #include <stdarg.h>

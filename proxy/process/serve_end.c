@@ -9,8 +9,8 @@
 #include "proxy/http/http.h"
 #include "proxy/log.h"
 #include "proxy/net/server.h"
-#include "proxy/serve_app.h"
-#include "proxy/systemd.h"
+#include "proxy/process/serve_app.h"
+#include "proxy/process/systemd.h"
 
 static void notify_stopping(const struct sg_app *app) {
     if (!app->is_replaced)

@@ -1,4 +1,4 @@
-#include "proxy/handover_wire.h"
+#include "proxy/process/handover_wire.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,7 +1,7 @@
-#include "proxy/handover.h"
+#include "proxy/process/handover.h"
 
-#include "proxy/handover_wire.h"
 #include "proxy/log.h"
+#include "proxy/process/handover_wire.h"
 
 #include <errno.h>
 #include <stdlib.h>

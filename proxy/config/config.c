@@ -2,7 +2,7 @@
  * The config file: sections, lines and faults. inih splits lines; what it leaves out is done in the reader below: line
  * numbers, every malformed line instead of the first, and section headings without a key.
  */
-#include "proxy/config.h"
+#include "proxy/config/config.h"
 
 #include <ctype.h>
 #include <errno.h>

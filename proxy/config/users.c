@@ -1,5 +1,5 @@
 /* Entries of [users]: what holds for one user only, as `key = value` after `key = value`. */
-#include "proxy/config.h"
+#include "proxy/config/config.h"
 
 #include <ctype.h>
 #include <stdio.h>

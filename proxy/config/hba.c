@@ -1,4 +1,4 @@
-#include "proxy/config_hba.h"
+#include "proxy/config/hba.h"
 
 #include <string.h>
 

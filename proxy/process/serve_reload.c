@@ -2,9 +2,9 @@
 #include "proxy/admin/console.h"
 #include "proxy/log.h"
 #include "proxy/net/server.h"
-#include "proxy/serve_app.h"
-#include "proxy/serve_config.h"
-#include "proxy/systemd.h"
+#include "proxy/process/serve_app.h"
+#include "proxy/process/serve_config.h"
+#include "proxy/process/systemd.h"
 
 #include <sys/resource.h>
 

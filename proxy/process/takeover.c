@@ -1,6 +1,6 @@
 /* The new process's side of a hand-over. */
-#include "proxy/handover.h"
-#include "proxy/handover_wire.h"
+#include "proxy/process/handover.h"
+#include "proxy/process/handover_wire.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,7 +1,7 @@
-#include "proxy/serve_config.h"
+#include "proxy/process/serve_config.h"
 
 #include "proxy/auth/auth.h"
-#include "proxy/config_hba.h"
+#include "proxy/config/hba.h"
 #include "proxy/log.h"
 #include "proxy/net/databases.h"
 #include "proxy/net/star_rules.h"

@@ -12,7 +12,7 @@
  *  2. The ready line comes once, and only after the control side's first try: a client that connects on it meets either
  *     the mappings or a refusal, not chance.
  */
-#include "proxy/serve_app.h"
+#include "proxy/process/serve_app.h"
 
 #include "proxy/admin/console.h"
 #include "proxy/cli.h"
@@ -22,8 +22,8 @@
 #include "proxy/memory.h"
 #include "proxy/net/hub.h"
 #include "proxy/net/server.h"
-#include "proxy/serve_config.h"
-#include "proxy/systemd.h"
+#include "proxy/process/serve_config.h"
+#include "proxy/process/systemd.h"
 
 #include <errno.h>
 #include <signal.h>

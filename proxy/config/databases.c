@@ -3,7 +3,7 @@
  * Some of them libpq does not know, so keyword = value is taken apart here; a value's quotes may be doubled, as in
  * PgBouncer.
  */
-#include "proxy/config.h"
+#include "proxy/config/config.h"
 #include "proxy/tls.h"
 
 #include <ctype.h>
