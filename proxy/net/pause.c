@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KEPT_BYTES 65536u /* of a held client; more stays in the kernel */
+#define KEPT_BYTES 65536u /* of a client that waits; more stays in the kernel */
 
 /* ---- Which databases ---- */
 

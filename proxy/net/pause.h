@@ -46,7 +46,7 @@ void sg_pause_apply(struct sg_worker *worker, struct sg_pauses *pauses);
 bool sg_pause_holds_login(struct sg_session *s);
 /* From sg_client_decide, for a message that has a reply: SG_STALL, or SG_FORWARD if there is no reason to wait. */
 enum sg_verdict sg_pause_before_message(struct sg_session *s);
-/* Bytes of a client that is held. */
+/* Bytes of a client that has to wait: it is held, or its server is not settled on. Read, so that its end is noticed. */
 void sg_pause_keep(struct sg_session *s, const uint8_t *bytes, size_t len);
 /* The server has spoken, or the session is over: is it quiet now? */
 void sg_pause_look(struct sg_session *s);

@@ -76,7 +76,9 @@ void sg_session_take(struct sg_session *s, const uint8_t *bytes, size_t len) {
     if (s->tls.stream) {
         tls = sg_session_tls_read(s, &bytes, &len, &is_closed);
     }
-    if (s->is_held && len > 0) {
+    bool is_waiting =
+        s->is_held || s->state == SG_SESSION_DIAL || (s->state == SG_SESSION_RELAY && (s->is_stalled || !s->is_heard));
+    if (is_waiting && len > 0) {
         sg_pause_keep(s, bytes, len);
     } else if (s->state == SG_SESSION_START && len > 0) {
         sg_buf_put(&s->rest, bytes, len);

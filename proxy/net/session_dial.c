@@ -129,8 +129,7 @@ void sg_session_dial(struct sg_session *s, struct sg_buf first) {
     way->first = first;
     s->way = way;
     s->state = SG_SESSION_DIAL;
-    /* What the client sends early stays in the kernel, and costs us no memory. */
-    sg_session_read_client(s, false);
+    sg_session_read_client(s, true); /* so that its going away is noticed; what it says is kept */
     sg_route_begin(&way->route, &s->database->upstream, (unsigned)config->server_connect_timeout_ms,
                    (unsigned)config->server_login_retry_ms);
     way->route.on_exhausted = make_room;

@@ -339,7 +339,7 @@ def test_the_server_says_no(cluster, database, plain, change, said):
 # ---- When things break ----
 
 def test_the_server_is_down(cluster, database, start_segue):
-    segue = start_segue(upstream=f"host={HOST} port={free_port()}")
+    segue = start_segue(upstream=f"host={HOST} port={free_port()}", options=["--set", "server_connect_timeout=1"])
     for _ in range(3):
         with pytest.raises(psycopg2.OperationalError) as failed:
             segue.connect(database)
@@ -350,7 +350,8 @@ def test_the_server_is_down(cluster, database, start_segue):
 def test_the_server_is_killed_in_the_middle_of_a_query(start_segue):
     own = Cluster()
     try:
-        segue = start_segue(upstream=f"host={HOST} port={own.port} sslmode=disable")
+        segue = start_segue(upstream=f"host={HOST} port={own.port} sslmode=disable",
+                            options=["--set", "server_connect_timeout=2"])
         wire = Wire(segue.port, "postgres")
         watcher = own.connect("postgres")
         watcher.autocommit = True

@@ -3,14 +3,17 @@
 import resource
 import socket
 import struct
+import threading
 import time
+from pathlib import Path
 
 import pytest
 
-from cluster import HOST
+from cluster import HOST, free_port
 from dialogue import B, Dialogue, E, P, Q, S, X, raw, read_exactly, read_to_end, startup
 from fake import KEY, OK, READY, error
 from proxy import PATIENCE_S, Segue
+from waiting import until
 from wire import cstr, error_fields, message
 
 SSL_REQUEST, GSS_REQUEST = struct.pack("!ii", 8, 80877103), struct.pack("!ii", 8, 80877104)
@@ -120,12 +123,32 @@ def test_a_refused_login_is_relayed_with_all_its_fields(faked):
         assert read_to_end(sock) == refusal
 
 
+def held_connections(port):
+    """Those that clients have made to the port, and that segue has not closed: also when the client has."""
+    established, close_wait = "01", "08"
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]]
+    return sum(line[1].endswith(f":{port:04X}") and line[3] in (established, close_wait) for line in lines)
+
+
 def test_a_client_that_leaves_before_the_login_is_over(faked):
-    server, segue = faked(lambda line: (line.startup(), line.read_to_end()))
+    """It is noticed at once, whatever the server does: no time-out has to end the session."""
+    has_come = threading.Event()
+    server, segue = faked(lambda line: (line.startup(), has_come.set(), line.read_to_end()),
+                          options=["--set", "client_login_timeout=0"])
     with raw(segue) as sock:
         sock.sendall(startup("ann", "shop"))
-    assert server.wait()[0] == (startup("ann", "shop"), b"")
+        assert has_come.wait(PATIENCE_S)
+    assert server.wait()[0] == (startup("ann", "shop"), None, b"")
     assert segue.alive()
+
+
+def test_a_client_that_leaves_while_the_server_is_dialled(start_segue):
+    segue = start_segue(upstream=f"host={HOST} port={free_port()}",
+                        options=["--set", "client_login_timeout=0", "--set", "server_connect_timeout=0"])
+    with raw(segue) as sock:
+        sock.sendall(startup("ann", "shop"))
+        until(lambda: held_connections(segue.port))
+    until(lambda: not held_connections(segue.port))
 
 
 def test_port_scans_cost_nothing(cluster, database, plain):
