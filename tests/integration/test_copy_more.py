@@ -86,11 +86,9 @@ def test_one_of_several_fails(database, segue, direct):
 
 
 @pytest.mark.parametrize("default", ["", "DEFAULT 'dflt'", "DEFAULT 'v' || (random() * 1000)::int"])
-def test_a_file_that_the_server_reads(database, segue, direct, tmp_path, default):
-    tmp_path.chmod(0o755)
-    for parent in list(tmp_path.parents)[:2]:
-        parent.chmod(0o755)
-    path = tmp_path / "rows.csv"
+def test_a_file_that_the_server_reads(cluster, database, segue, direct, default):
+    # Beside the server's data: pytest's own directories are closed to others whenever some pytest starts.
+    path = cluster.dir / "rows.csv"
     path.write_text("1,ann\n2,\n3,dflt\n4,\"\"\n", encoding="utf-8")
     path.chmod(0o644)
     conn = segue.connect(database)
