@@ -12,6 +12,10 @@ READY = message(b"Z", b"I")
 KEY = message(b"K", struct.pack("!i", 4711) + b"keyy")
 
 
+class SilentConnection(ConnectionError):
+    """As PostgreSQL takes no note of: a cancel whose reason went away while it connected, a probe."""
+
+
 class Line:
     """One connection of segue to the fake server."""
 
@@ -21,6 +25,8 @@ class Line:
 
     def startup(self):
         """The first packet, whole."""
+        if not self.socket.recv(1, socket.MSG_PEEK):
+            raise SilentConnection("closed without a word")
         head = self.read(4)
         return head + self.read(struct.unpack("!i", head)[0] - 4)
 
@@ -96,6 +102,9 @@ class FakeServer:
         result = failure = None
         try:
             result = self.script(line)
+        except SilentConnection:
+            line.close()
+            return
         except Exception as error:  # pylint: disable=broad-except
             failure = error
         line.close()
