@@ -316,12 +316,19 @@ def test_p54_a_drain_under_load_loses_no_transaction(segue, cluster, bench_table
     """pgbench reports the clients that were ended, but what it was told is committed is: history has as many rows as
     transactions that it counted, and no transaction is cut in two."""
     bench = Bench(segue, bench_tables, "-c", "8", "-T", "60")
-    until(lambda: running(cluster, bench_tables) > 0)
+    conn = cluster.connect(bench_tables)
+    conn.autocommit = True
+
+    def committed():
+        with conn.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pgbench_history")
+            return cursor.fetchone()[0]
+
+    until(lambda: committed() > 50)
     segue.process.send_signal(signal.SIGTERM)
     assert segue.process.wait(PATIENCE_S) == 0
     _, out = bench.finish()
     assert "terminating connection: segue is shutting down" in out, out
-    conn = cluster.connect(bench_tables)
     with conn.cursor() as cursor:
         cursor.execute("SELECT (SELECT sum(delta) FROM pgbench_history), (SELECT sum(abalance) FROM pgbench_accounts),"
                        " (SELECT sum(bbalance) FROM pgbench_branches)")
